@@ -1,0 +1,73 @@
+package access
+
+import "strongroom/internal/uid"
+
+// Principal is an authenticated client and the request it makes: the first
+// thing that every store method is given. It is made once a request and never
+// changed afterwards.
+type Principal struct {
+	Client    string  // the client's name
+	ClientUID uid.UID // outlives the name
+	Roles     []string
+	Policy    *Policy // nil grants nothing
+	Labels    map[string]string
+
+	TokenID     string // the token the request came with
+	SecretID    string // the client secret the token was issued for
+	Address     string // where the request came from
+	RequestID   string
+	TraceParent string // W3C Trace Context
+}
+
+// Capability is a right over the control plane. Capabilities come from
+// built-in roles alone, and no capability reads a field value.
+type Capability uint16
+
+// The capabilities; they combine by or.
+const (
+	ManageIntegrations Capability = 1 << iota
+	ManageCollections
+	ManageRoles
+	ManageClients
+	OperateBackup
+	OperateKeys
+	ReadAudit
+)
+
+// The names of the built-in roles.
+const (
+	RoleAdministrator = "administrator"
+	RoleOperator      = "operator"
+	RoleAuditor       = "auditor"
+	RoleEverything    = "everything" // dev mode alone
+)
+
+// Builtin returns what a built-in role grants; ok is false for every other
+// name. Duties are kept apart: administrator, operator and auditor read no
+// field value, and everything, which grants every action on every field, counts
+// in dev mode alone and has no capability.
+func Builtin(name string) (caps Capability, grantsEverything, ok bool) {
+	switch name {
+	case RoleAdministrator:
+		return ManageIntegrations | ManageCollections | ManageRoles | ManageClients, false, true
+	case RoleOperator:
+		return OperateBackup | OperateKeys, false, true
+	case RoleAuditor:
+		return ReadAudit, false, true
+	case RoleEverything:
+		return 0, true, true
+	}
+	return 0, false, false
+}
+
+// Builtins returns the names of the built-in roles. All but everything can be
+// given to clients outside of dev mode.
+func Builtins() []string {
+	return []string{RoleAdministrator, RoleOperator, RoleAuditor, RoleEverything}
+}
+
+// Reserved reports whether a stored role must not have this name.
+func Reserved(name string) bool {
+	_, _, ok := Builtin(name)
+	return ok
+}
