@@ -1,0 +1,187 @@
+// Package client speaks to a Strongroom server: typed methods over its REST
+// API, access tokens fetched and refreshed as needed, and errors that keep
+// their meaning across the wire, so that
+//
+//	errors.Is(err, client.ErrNotFound)
+//
+// holds wherever the server said so. A Client is safe for concurrent use; make
+// one for each server and principal, and share it.
+package client
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// The environment that FromEnv reads. `strongroom serve --dev` writes a file
+// that exports all four.
+const (
+	EnvURL          = "STRONGROOM_URL"
+	EnvCACert       = "STRONGROOM_CACERT"
+	EnvClientID     = "STRONGROOM_CLIENT_ID"
+	EnvClientSecret = "STRONGROOM_CLIENT_SECRET"
+)
+
+// Config says which server to speak to, and as whom.
+type Config struct {
+	URL          string // https://host:port, without a path
+	CACertFile   string // PEM file of the authorities to trust; empty: the system's
+	ClientID     string
+	ClientSecret Secret
+
+	Timeout time.Duration // of one attempt of a call that does not stream; default 30 s
+	Retries int           // further attempts after the first; default 3, negative for none
+
+	// HTTPClient replaces the client made from CACertFile; for tests.
+	HTTPClient *http.Client
+	UserAgent  string
+}
+
+// Client is one principal at one server.
+type Client struct {
+	base      string
+	http      *http.Client
+	tokens    *tokenSource
+	timeout   time.Duration
+	retries   int
+	userAgent string
+	sleep     func(done <-chan struct{}, d time.Duration) bool
+}
+
+// New returns a client. It does not speak to the server: the first call does,
+// and fetches the access token then.
+func New(c Config) (*Client, error) {
+	base, err := baseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if c.ClientID == "" || c.ClientSecret.IsZero() {
+		return nil, errors.New("client: a client id and a client secret are needed")
+	}
+	hc := c.HTTPClient
+	if hc == nil {
+		if hc, err = newHTTPClient(c.CACertFile); err != nil {
+			return nil, err
+		}
+	}
+	cl := &Client{
+		base: base, http: hc, sleep: sleep,
+		timeout: orDefault(c.Timeout, 30*time.Second), retries: retriesOf(c.Retries),
+		userAgent: orDefault(c.UserAgent, "strongroom-go"),
+	}
+	cl.tokens = newTokenSource(cl.fetchToken(c.ClientID, c.ClientSecret), time.Now)
+	return cl, nil
+}
+
+// FromEnv returns the configuration that the environment holds.
+func FromEnv() (Config, error) {
+	c := Config{
+		URL: os.Getenv(EnvURL), CACertFile: os.Getenv(EnvCACert),
+		ClientID: os.Getenv(EnvClientID), ClientSecret: NewSecret(os.Getenv(EnvClientSecret)),
+	}
+	var missing []string
+	for _, v := range []struct {
+		name string
+		set  bool
+	}{{EnvURL, c.URL != ""}, {EnvClientID, c.ClientID != ""}, {EnvClientSecret, !c.ClientSecret.IsZero()}} {
+		if !v.set {
+			missing = append(missing, v.name)
+		}
+	}
+	if len(missing) > 0 {
+		return c, fmt.Errorf("the environment lacks %s; a server in dev mode writes them all to dev.env: source it", strings.Join(missing, ", "))
+	}
+	return c, nil
+}
+
+// URL returns the server's base URL.
+func (c *Client) URL() string { return c.base }
+
+// CloseIdleConnections closes connections that no call uses.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+func baseURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "", errors.New("client: the URL must be one like https://127.0.0.1:8443")
+	}
+	if u.Scheme != "https" {
+		return "", errors.New("client: the URL must begin with https://")
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return "", errors.New("client: the URL must have no path, query or user")
+	}
+	return "https://" + u.Host, nil
+}
+
+func newHTTPClient(caFile string) (*http.Client, error) {
+	roots, err := loadRoots(caFile)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			TLSHandshakeTimeout:   10 * time.Second,
+			MaxIdleConnsPerHost:   64,
+			IdleConnTimeout:       90 * time.Second,
+			ForceAttemptHTTP2:     true,
+			ResponseHeaderTimeout: 0, // the context of each attempt bounds it
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+func loadRoots(caFile string) (*x509.CertPool, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("client: read the CA certificate: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("client: %s holds no PEM certificate", caFile)
+	}
+	return pool, nil
+}
+
+func retriesOf(n int) int {
+	switch {
+	case n < 0:
+		return 0
+	case n == 0:
+		return 3
+	}
+	return n
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func sleep(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-done:
+		return false
+	}
+}
