@@ -1,0 +1,162 @@
+// Package config reads what a server is told: one YAML file, each value of
+// which can also come from the environment. It is strict, because a misspelt
+// member that is ignored is a setting that nobody made.
+//
+// A member's variable is its path in capitals, joined by underscores, after
+// STRONGROOM_: keys.vault.address is STRONGROOM_KEYS_VAULT_ADDRESS. The
+// environment wins over the file. Secrets are never members: a member names the
+// file, or the variable, that holds one.
+package config
+
+import (
+	"time"
+)
+
+// Duration is a time.Duration that is written like 15m or 1h30m.
+type Duration time.Duration
+
+// UnmarshalText reads what time.ParseDuration does.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Config is everything that a server is told. A relative path in the file is
+// relative to the file's folder, one in the environment to the working
+// directory.
+type Config struct {
+	DataDir   string `yaml:"data_dir" path:"yes"`
+	AuditDir  string `yaml:"audit_dir" path:"yes"`
+	Listen    string `yaml:"listen"`
+	OpsListen string `yaml:"ops_listen"`
+	// Issuer is the URL that clients reach the server by: the iss claim of its
+	// tokens. Empty: https:// and the listen address.
+	Issuer        string   `yaml:"issuer"`
+	TokenLifetime Duration `yaml:"token_lifetime"`
+	// DrainDelay is how long /readyz says no before a server that was told to
+	// stop takes no more connections.
+	DrainDelay Duration `yaml:"drain_delay"`
+	// DrainTimeout bounds how long requests under way may take to finish then.
+	DrainTimeout Duration `yaml:"drain_timeout"`
+	// CompactEvery is how often the data file is compacted while the server
+	// runs: it ends what erasures leave in free pages. 0: never.
+	CompactEvery Duration `yaml:"compact_every"`
+
+	TLS    TLS    `yaml:"tls"`
+	Keys   Keys   `yaml:"keys"`
+	Leases Leases `yaml:"leases"`
+	Limits Limits `yaml:"limits"`
+	Log    Log    `yaml:"log"`
+}
+
+// TLS names the server's certificate chain and key, PEM files both.
+type TLS struct {
+	CertFile   string `yaml:"cert_file" path:"yes"`
+	KeyFile    string `yaml:"key_file" path:"yes"`
+	MinVersion string `yaml:"min_version"` // 1.3 or 1.2
+}
+
+// The providers of key-encryption keys.
+const (
+	ProviderKeyring = "keyring"
+	ProviderVault   = "vault"
+)
+
+// Keys says where key-encryption keys are.
+type Keys struct {
+	Provider string  `yaml:"provider"`
+	Keyring  Keyring `yaml:"keyring"`
+	Vault    Vault   `yaml:"vault"`
+}
+
+// Keyring is the local file of keys, and what unseals it: exactly one of the
+// three.
+type Keyring struct {
+	Path           string `yaml:"path" path:"yes"`
+	PassphraseFile string `yaml:"passphrase_file" path:"yes"`
+	PassphraseEnv  string `yaml:"passphrase_env"` // the name of the variable
+	KeyFile        string `yaml:"key_file" path:"yes"`
+}
+
+// Vault is a transit secrets engine.
+type Vault struct {
+	Address       string   `yaml:"address"`
+	Namespace     string   `yaml:"namespace"`
+	Mount         string   `yaml:"mount"`
+	CACertFile    string   `yaml:"ca_cert_file" path:"yes"`
+	Timeout       Duration `yaml:"timeout"`
+	Retries       int      `yaml:"retries"`
+	Auth          Auth     `yaml:"auth"`
+	LifecycleAuth Auth     `yaml:"lifecycle_auth"` // without a method: auth serves both
+}
+
+// The ways to log in to Vault.
+const (
+	AuthToken      = "token"
+	AuthAppRole    = "approle"
+	AuthKubernetes = "kubernetes"
+	AuthCert       = "cert"
+)
+
+// Auth is one way to log in. Which members count depends on the method.
+type Auth struct {
+	Method       string `yaml:"method"`
+	Mount        string `yaml:"mount"`
+	TokenFile    string `yaml:"token_file" path:"yes"`
+	TokenEnv     string `yaml:"token_env"` // the name of the variable
+	RoleIDFile   string `yaml:"role_id_file" path:"yes"`
+	SecretIDFile string `yaml:"secret_id_file" path:"yes"`
+	Role         string `yaml:"role"`
+	JWTFile      string `yaml:"jwt_file" path:"yes"`
+	CertFile     string `yaml:"cert_file" path:"yes"`
+	KeyFile      string `yaml:"key_file" path:"yes"`
+}
+
+// Leases bound how long unwrapped keysets are held in memory.
+type Leases struct {
+	Capacity int      `yaml:"capacity"` // integrations held at a time
+	Lease    Duration `yaml:"lease"`
+	Refresh  Duration `yaml:"refresh"` // before the end of a lease
+	HardCap  Duration `yaml:"hard_cap"`
+	Deadline Duration `yaml:"deadline"`
+}
+
+// Limits bound what requests bring and what a store holds.
+type Limits struct {
+	BodyBytes    int `yaml:"body_bytes"`
+	RecordBytes  int `yaml:"record_bytes"`
+	Fields       int `yaml:"fields"`
+	Integrations int `yaml:"integrations"`
+}
+
+// Log says what is logged. SIGHUP reads it again.
+type Log struct {
+	Level string `yaml:"level"` // debug, info, warn or error
+}
+
+// Default returns the values that count when neither file nor environment
+// gives one.
+func Default() Config {
+	return Config{
+		Listen:        "127.0.0.1:8443",
+		OpsListen:     "127.0.0.1:8444",
+		TokenLifetime: Duration(15 * time.Minute),
+		DrainTimeout:  Duration(30 * time.Second),
+		CompactEvery:  Duration(24 * time.Hour),
+		TLS:           TLS{MinVersion: "1.3"},
+		Keys: Keys{
+			Provider: ProviderKeyring,
+			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},
+		},
+		Leases: Leases{
+			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(30 * time.Second),
+			HardCap: Duration(time.Hour), Deadline: Duration(2 * time.Second),
+		},
+		Limits: Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},
+		Log:    Log{Level: "info"},
+	}
+}
