@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"strongroom/store/kv"
+)
+
+// controlChange is one change of the control plane: documents to write, what
+// else belongs into the same transaction, and what the catalog becomes.
+type controlChange struct {
+	writes  []controlWrite
+	also    func(tx kv.Tx)
+	publish func(next *catalog)
+}
+
+// change carries a change out: it is audited as intended, written in one
+// transaction with its operation id, and published. The caller holds
+// controlMu, from before it looked at what it changes.
+func (s *Store) change(ctx context.Context, op *operation, ch controlChange) error {
+	if err := s.sealControl(ctx, ch.writes); err != nil {
+		return err
+	}
+	if err := op.intent(); err != nil {
+		return err
+	}
+	err := s.engine.Update(ctx, kv.Interactive, sizeOf(ch.writes), func(tx kv.Tx) error {
+		if err := applyControl(tx, ch.writes); err != nil {
+			return err
+		}
+		if ch.also != nil {
+			ch.also(tx)
+		}
+		putOperation(tx, op.id, op.entry.Action, op.entry.Target)
+		return nil
+	})
+	if err != nil {
+		return s.changeFailed(ctx, err)
+	}
+	next := s.catalog.Load().next()
+	ch.publish(next)
+	s.catalog.Store(next)
+	return nil
+}
+
+// changeFailed reads the control plane again when the disk may hold more, or
+// other, than the catalog says.
+func (s *Store) changeFailed(ctx context.Context, err error) error {
+	if errors.Is(err, errStale) || errors.Is(err, kv.ErrOutcomeUnknown) {
+		if again := s.load(context.WithoutCancel(ctx)); again != nil {
+			s.logger.Error("the control plane could not be read again after a failed write", "error", again)
+		}
+	}
+	if errors.Is(err, errStale) {
+		return ErrConflict
+	}
+	return engineError(err)
+}
+
+func sizeOf(writes []controlWrite) int {
+	size := 256
+	for _, w := range writes {
+		size += len(w.value) + len(w.id) + 64
+	}
+	return size
+}
+
+// check evaluates a precondition on a thing with this version, 0 when it does
+// not exist.
+func (p Precondition) check(version uint64) error {
+	switch {
+	case p.Absent && version != 0, p.Exists && version == 0:
+		return ErrPrecondition
+	case p.IfMatch == nil:
+		return nil
+	}
+	for _, want := range p.IfMatch {
+		if want == version && version != 0 {
+			return nil
+		}
+	}
+	return ErrPrecondition
+}
+
+// storedVersion returns the version of a control value on the disk, ErrNotFound
+// when there is none. It asks the disk since a damaged value is not in the
+// catalog.
+func (s *Store) storedVersion(ctx context.Context, kind, id string) (uint64, error) {
+	var found uint64
+	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
+		found = version(tx.Get(kv.Control, controlKey(kind, id)))
+		return nil
+	})
+	if err == nil && found == 0 {
+		err = ErrNotFound
+	}
+	return found, engineError(err)
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"strongroom/internal/access"
+	"strongroom/internal/uid"
+	"strongroom/store/kv"
+)
+
+// PutClient makes a client or changes its roles, labels and whether it is
+// disabled. It takes effect on the client's next request.
+func (s *Store) PutClient(ctx context.Context, c Caller, name string, spec ClientSpec, p Precondition) (out Client, res PutResult, err error) {
+	op := s.start(c, "put", target{control: kindClient + "/" + name})
+	defer func() { err = op.end(err) }()
+	if err := authoriseControl(c, access.ManageClients); err != nil {
+		return out, res, err
+	}
+	return s.putClient(ctx, op, name, spec, p)
+}
+
+func (s *Store) putClient(ctx context.Context, op *operation, name string, spec ClientSpec, p Precondition) (out Client, res PutResult, err error) {
+	if err := checkName("client", name); err != nil {
+		return out, res, err
+	}
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	cat := s.catalog.Load()
+	if err := s.checkClient(cat, spec); err != nil {
+		return out, res, err
+	}
+	old := cat.clients[name]
+	if old == nil && cat.damage(kindClient, name) != nil {
+		return out, res, fmt.Errorf("%w: client %s; delete it and put it again", ErrIntegrity, name)
+	}
+	next := s.nextClient(cat, old, name, spec)
+	if err := p.check(next.version - 1); err != nil {
+		return out, res, err
+	}
+	err = s.change(ctx, op, controlChange{
+		writes:  []controlWrite{{kind: kindClient, id: name, replaces: next.version - 1, doc: next.doc}},
+		publish: func(cat *catalog) { s.enrol(cat, next) },
+	})
+	if err != nil {
+		return out, res, err
+	}
+	return next.describe(), PutResult{Created: old == nil}, nil
+}
+
+func (s *Store) nextClient(cat *catalog, old *client, name string, spec ClientSpec) *client {
+	now := s.now().UTC()
+	next := &client{
+		name: name, version: 1, secrets: map[string]*clientSecret{},
+		doc: clientDoc{UID: uid.New(), Roles: spec.Roles, Labels: spec.Labels, Disabled: spec.Disabled, CreatedAt: now, UpdatedAt: now},
+	}
+	if old != nil {
+		next.version, next.secrets = old.version+1, old.secrets
+		next.doc.UID, next.doc.CreatedAt = old.doc.UID, old.doc.CreatedAt
+	}
+	return next
+}
+
+// enrol puts a client into a catalog that is being changed.
+func (s *Store) enrol(cat *catalog, cl *client) {
+	cl.policy = cat.policyOf(cl.doc.Roles, s.dev)
+	cat.clients[cl.name] = cl
+}
+
+// checkClient refuses roles that do not exist: a client that names one would
+// get what a later role of that name grants.
+func (s *Store) checkClient(cat *catalog, spec ClientSpec) error {
+	if len(spec.Roles) > 64 {
+		return invalid("/roles", "a client has at most 64 roles")
+	}
+	for i, name := range spec.Roles {
+		pointer := fmt.Sprintf("/roles/%d", i)
+		switch {
+		case slices.Index(spec.Roles, name) != i:
+			return invalid(pointer, "this role stands there twice")
+		case name == access.RoleEverything && !s.dev:
+			return invalid(pointer, "the role everything exists in dev mode alone")
+		case access.Reserved(name), cat.roles[name] != nil:
+		default:
+			return invalid(pointer, "there is no such role")
+		}
+	}
+	return checkLabels(spec.Labels)
+}
+
+func (cl *client) describe() Client {
+	return Client{
+		Name: cl.name, UID: cl.doc.UID, Roles: slices.Clone(cl.doc.Roles), Labels: maps.Clone(cl.doc.Labels),
+		Disabled: cl.doc.Disabled, Version: cl.version, CreatedAt: cl.doc.CreatedAt, UpdatedAt: cl.doc.UpdatedAt,
+	}
+}
+
+// GetClient describes a client.
+func (s *Store) GetClient(ctx context.Context, c Caller, name string) (out Client, err error) {
+	op := s.start(c, "describe", target{control: kindClient + "/" + name})
+	defer func() { err = op.end(err) }()
+	if !canAny(c, access.ManageClients, access.ReadAudit) {
+		return out, ErrForbidden
+	}
+	cl, err := s.findClient(name)
+	if err != nil {
+		return out, err
+	}
+	return cl.describe(), nil
+}
+
+func (s *Store) findClient(name string) (*client, error) {
+	cat := s.catalog.Load()
+	if cat.damage(kindClient, name) != nil {
+		return nil, fmt.Errorf("%w: client %s", ErrIntegrity, name)
+	}
+	if cl := cat.clients[name]; cl != nil {
+		return cl, nil
+	}
+	return nil, ErrNotFound
+}
+
+// ListClients describes all clients by name.
+func (s *Store) ListClients(ctx context.Context, c Caller) (out []Client, err error) {
+	op := s.start(c, "describe", target{control: kindClient})
+	defer func() { err = op.end(err) }()
+	if !canAny(c, access.ManageClients, access.ReadAudit) {
+		return nil, ErrForbidden
+	}
+	cat := s.catalog.Load()
+	for _, name := range sortedNames(cat.clients) {
+		out = append(out, cat.clients[name].describe())
+	}
+	op.entry.Count = uint64(len(out))
+	return out, nil
+}
+
+// DeleteClient removes a client with its secrets, a damaged one too. Its
+// tokens are worth nothing from the next request on.
+func (s *Store) DeleteClient(ctx context.Context, c Caller, name string) (err error) {
+	op := s.start(c, "delete", target{control: kindClient + "/" + name})
+	defer func() { err = op.end(err) }()
+	if err := authoriseControl(c, access.ManageClients); err != nil {
+		return err
+	}
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	version, err := s.storedVersion(ctx, kindClient, name)
+	if err != nil {
+		return err
+	}
+	writes := []controlWrite{{kind: kindClient, id: name, replaces: version}}
+	cl := s.catalog.Load().clients[name]
+	if cl != nil {
+		for id, sec := range cl.secrets {
+			writes = append(writes, controlWrite{kind: kindSecret, id: secretControlID(cl, id), replaces: sec.version})
+		}
+	}
+	return s.change(ctx, op, controlChange{
+		writes: writes,
+		also: func(tx kv.Tx) {
+			if cl != nil {
+				sweepRange(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))
+			}
+		},
+		publish: func(cat *catalog) {
+			delete(cat.clients, name)
+			delete(cat.damaged, kindClient+"\x00"+name)
+		},
+	})
+}
+
+// sweepRange deletes every key that begins with prefix: for ranges that are
+// known to be short.
+func sweepRange(tx kv.Tx, t kv.Table, prefix []byte) {
+	var keys [][]byte
+	tx.Scan(t, prefix, after(prefix), func(key, _ []byte) bool {
+		keys = append(keys, append([]byte(nil), key...))
+		return true
+	})
+	for _, key := range keys {
+		tx.Delete(t, key)
+	}
+}

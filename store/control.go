@@ -1,0 +1,244 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"strongroom/envelope"
+	"strongroom/internal/uid"
+	"strongroom/store/kv"
+)
+
+// The kinds of control-plane values. A value is sealed in the system domain
+// with its kind, id and version as associated data: moved to another place,
+// or put there by somebody who can write the disk, it does not open.
+const (
+	kindSettings    = "settings"    // id: "store"
+	kindIntegration = "integration" // id: name
+	kindCollection  = "collection"  // id: integration uid "/" name
+	kindRole        = "role"        // id: name
+	kindClient      = "client"      // id: name
+	kindSecret      = "secret"      // id: client uid "/" secret id
+	kindSigningKey  = "signing-key" // id: key id
+	kindPurge       = "purge"       // id: collection uid, whose values are being removed
+)
+
+// controlValue is a value of the Control table.
+//
+// Layout:
+//
+//	01 | u64 version | sealed JSON document
+type controlValue struct {
+	version uint64
+	sealed  []byte
+}
+
+const controlFormat = 1
+
+func (v *controlValue) encode() []byte {
+	b := make([]byte, 0, 9+len(v.sealed))
+	b = append(b, controlFormat)
+	b = binary.BigEndian.AppendUint64(b, v.version)
+	return append(b, v.sealed...)
+}
+
+func decodeControlValue(b []byte) (controlValue, error) {
+	r := reader{b: b}
+	if r.u8() != controlFormat {
+		return controlValue{}, errLayout
+	}
+	v := controlValue{version: r.u64()}
+	v.sealed = r.take(len(r.b))
+	if r.bad || len(v.sealed) == 0 {
+		return controlValue{}, errLayout
+	}
+	return v, nil
+}
+
+// controlWrite is one change of the Control table: a document, or none for a
+// delete, at the version that it replaces (0: there is none).
+type controlWrite struct {
+	kind, id string
+	replaces uint64
+	doc      any
+	value    []byte // encoded and sealed; made by sealControl
+}
+
+// sealControl seals the documents of writes, outside of any transaction.
+func (s *Store) sealControl(ctx context.Context, writes []controlWrite) error {
+	system, err := s.domains.System(ctx)
+	if err != nil {
+		return keyError(err)
+	}
+	for i := range writes {
+		w := &writes[i]
+		if w.doc == nil {
+			continue
+		}
+		plain, err := json.Marshal(w.doc)
+		if err != nil {
+			return fmt.Errorf("store: encode %s: %w", w.kind, err)
+		}
+		v := controlValue{version: w.replaces + 1}
+		if v.sealed, err = system.Seal(w.kind, w.id, v.version, plain); err != nil {
+			return keyError(err)
+		}
+		w.value = v.encode()
+	}
+	return nil
+}
+
+// applyControl checks that nothing changed under the writes, then applies
+// them.
+func applyControl(tx kv.Tx, writes []controlWrite) error {
+	for i := range writes {
+		w := &writes[i]
+		if version(tx.Get(kv.Control, controlKey(w.kind, w.id))) != w.replaces {
+			return errStale
+		}
+	}
+	for i := range writes {
+		w := &writes[i]
+		if key := controlKey(w.kind, w.id); w.value != nil {
+			tx.Put(kv.Control, key, w.value)
+		} else {
+			tx.Delete(kv.Control, key)
+		}
+	}
+	return nil
+}
+
+// version returns the version of a stored control value, 0 when there is none.
+func version(b []byte) uint64 {
+	if len(b) < 9 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b[1:9])
+}
+
+// errStale comes inside when what a write was made from has changed.
+var errStale = errors.New("store: stale")
+
+// operationEntry is a value of the Operations table: what an operation did
+// that left no header of its own behind. With it, the audit log and the store
+// can be reconciled.
+//
+// Layout:
+//
+//	01 | action | 00 | what
+func putOperation(tx kv.Tx, id uid.UID, action, what string) {
+	b := make([]byte, 0, 2+len(action)+len(what))
+	b = append(b, 1)
+	b = append(b, action...)
+	b = append(b, 0)
+	b = append(b, what...)
+	tx.Put(kv.Operations, bytes.Clone(id[:]), b)
+}
+
+// openControl opens every value of a kind and hands its document to load.
+// One that does not open is handed to damaged, and the rest goes on.
+func openControl[T any](system *envelope.System, tx kv.ReadTx, kind string, load func(id string, version uint64, doc T), damaged func(id string, err error)) {
+	prefix := controlKey(kind, "")
+	tx.Scan(kv.Control, prefix, after(prefix), func(key, value []byte) bool {
+		id := string(key[len(prefix):])
+		doc, v, err := openControlValue[T](system, kind, id, value)
+		if err != nil {
+			damaged(id, err)
+		} else {
+			load(id, v, doc)
+		}
+		return true
+	})
+}
+
+func openControlValue[T any](system *envelope.System, kind, id string, value []byte) (doc T, version uint64, err error) {
+	v, err := decodeControlValue(value)
+	if err != nil {
+		return doc, 0, err
+	}
+	plain, err := system.Open(kind, id, v.version, v.sealed)
+	if err != nil {
+		return doc, 0, err
+	}
+	if err := json.Unmarshal(plain, &doc); err != nil {
+		return doc, 0, fmt.Errorf("%w: %s %s", errLayout, kind, id)
+	}
+	return doc, v.version, nil
+}
+
+// The documents. They are sealed as a whole.
+
+type settingsDoc struct {
+	Dev       bool      `json:"dev"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+type integrationDoc struct {
+	UID         uid.UID    `json:"uid"`
+	Description string     `json:"description,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	DestroyAt   *time.Time `json:"destroy_at,omitempty"`
+}
+
+type collectionDoc struct {
+	UID           uid.UID          `json:"uid"`
+	Spec          CollectionSpec   `json:"spec"`
+	Schema        json.RawMessage  `json:"schema"` // the spec's, or its preset's at the time
+	SchemaVersion uint32           `json:"schema_version"`
+	Retired       []retiredField   `json:"retired,omitempty"`
+	Backfill      *backfillPending `json:"backfill,omitempty"`
+	CreatedAt     time.Time        `json:"created_at"`
+	UpdatedAt     time.Time        `json:"updated_at"`
+}
+
+// retiredField is a field that an earlier schema declared and the current one
+// does not: values of it may be kept, and stay as guarded as they were.
+type retiredField struct {
+	Path string `json:"path"`
+	Mask string `json:"mask,omitempty"`
+	High bool   `json:"high,omitempty"`
+}
+
+// backfillPending names the indexed fields whose index is not complete.
+type backfillPending struct {
+	Fields  []string `json:"fields"`
+	Problem string   `json:"problem,omitempty"`
+}
+
+type roleDoc struct {
+	Raw       json.RawMessage `json:"raw"`
+	CreatedAt time.Time       `json:"created_at"`
+	UpdatedAt time.Time       `json:"updated_at"`
+}
+
+type clientDoc struct {
+	UID       uid.UID           `json:"uid"`
+	Roles     []string          `json:"roles"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Disabled  bool              `json:"disabled,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	UpdatedAt time.Time         `json:"updated_at"`
+}
+
+type secretDoc struct {
+	Hash      []byte     `json:"hash"` // SHA-256 of the secret, which has 256 random bits
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+type signingKeyDoc struct {
+	Seed      []byte    `json:"seed"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+type purgeDoc struct {
+	Collection  string    `json:"collection"` // integration "/" name, for people
+	Integration uid.UID   `json:"integration"`
+	CreatedAt   time.Time `json:"created_at"`
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"strongroom/envelope"
+	"strongroom/internal/uid"
+	"strongroom/store/kv"
+)
+
+// The format of a store. A reader that is older than oldestReader of the file
+// refuses it.
+const (
+	storeFormat  = 1
+	oldestReader = 1
+)
+
+// Names in the Meta table.
+var (
+	metaFormat   = []byte("format")   // 01 | u16 format | u16 oldest reader
+	metaStore    = []byte("store")    // 16-byte store uid
+	metaSequence = []byte("sequence") // u64: the last commit sequence number
+)
+
+func refuseExisting(tx kv.ReadTx) error {
+	if tx.Get(kv.Meta, metaFormat) != nil {
+		return fmt.Errorf("a store is here already: %w", ErrExists)
+	}
+	return nil
+}
+
+func putMeta(tx kv.Tx, id uid.UID) {
+	b := []byte{1}
+	b = binary.BigEndian.AppendUint16(b, storeFormat)
+	b = binary.BigEndian.AppendUint16(b, oldestReader)
+	tx.Put(kv.Meta, metaFormat, b)
+	tx.Put(kv.Meta, metaStore, id[:])
+}
+
+// readMeta returns the uid of the store, or a sentence why it is not one that
+// this program can read.
+func readMeta(tx kv.ReadTx) (uid.UID, error) {
+	r := reader{b: tx.Get(kv.Meta, metaFormat)}
+	if r.b == nil {
+		return uid.Zero, fmt.Errorf("there is no store in this file: %w", ErrNotFound)
+	}
+	if r.u8() != 1 {
+		return uid.Zero, fmt.Errorf("%w: the store's format", errLayout)
+	}
+	format, oldest := r.u16(), r.u16()
+	if !r.done() {
+		return uid.Zero, fmt.Errorf("%w: the store's format", errLayout)
+	}
+	if oldest > storeFormat {
+		return uid.Zero, fmt.Errorf("the store has format %d and needs a program that reads format %d; this one reads up to %d", format, oldest, storeFormat)
+	}
+	var id uid.UID
+	if copy(id[:], tx.Get(kv.Meta, metaStore)) != len(id) {
+		return uid.Zero, fmt.Errorf("%w: the store's uid", errLayout)
+	}
+	return id, nil
+}
+
+// nextSequence returns the next commit sequence number, and the n-1 after it.
+func nextSequence(tx kv.Tx, n uint64) uint64 {
+	last := lastSequence(tx)
+	tx.Put(kv.Meta, metaSequence, binary.BigEndian.AppendUint64(nil, last+n))
+	return last + 1
+}
+
+func lastSequence(tx kv.ReadTx) uint64 {
+	if b := tx.Get(kv.Meta, metaSequence); len(b) == 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// Keysets reads the wrapped keysets of an integration (uid.Zero: of the
+// system domain) for package envelope.
+func (s *Store) Keysets(ctx context.Context, integration uid.UID) ([]envelope.WrappedKeyset, error) {
+	var keysets []envelope.WrappedKeyset
+	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
+		keysets = readKeysets(tx, integration)
+		return nil
+	})
+	return keysets, engineError(err)
+}
+
+func readKeysets(tx kv.ReadTx, integration uid.UID) (keysets []envelope.WrappedKeyset) {
+	tx.Scan(kv.Keysets, integration[:], after(integration[:]), func(key, value []byte) bool {
+		r := reader{b: key[len(integration):]}
+		k := envelope.WrappedKeyset{Purpose: envelope.Purpose(r.u8()), Generation: r.u32(), Blob: append([]byte(nil), value...)}
+		if r.done() {
+			keysets = append(keysets, k)
+		}
+		return true
+	})
+	return keysets
+}
+
+func keysetKey(integration uid.UID, k envelope.WrappedKeyset) []byte {
+	b := make([]byte, 0, len(integration)+5)
+	b = append(b, integration[:]...)
+	b = append(b, byte(k.Purpose))
+	return binary.BigEndian.AppendUint32(b, k.Generation)
+}
+
+func putKeysets(tx kv.Tx, integration uid.UID, keysets []envelope.WrappedKeyset) {
+	for _, k := range keysets {
+		tx.Put(kv.Keysets, keysetKey(integration, k), k.Blob)
+	}
+}
+
+// fixedKeysets is a source for a store that is not written yet.
+type fixedKeysets []envelope.WrappedKeyset
+
+func (f fixedKeysets) Keysets(context.Context, uid.UID) ([]envelope.WrappedKeyset, error) {
+	return f, nil
+}

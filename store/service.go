@@ -1,0 +1,98 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"strongroom/internal/uid"
+)
+
+// Reason is why the store is not as well as it should be. A degraded store
+// still serves.
+type Reason struct {
+	Code     string `json:"code"`
+	Detail   string `json:"detail"`
+	Degraded bool   `json:"degraded"`
+}
+
+// Attempt describes an authentication to be judged and audited.
+type Attempt struct {
+	Client      string
+	Address     string
+	RequestID   string
+	TraceParent string
+}
+
+// VerifiedClient is a client whose secret was right.
+type VerifiedClient struct {
+	Client    string
+	ClientUID uid.UID
+	SecretID  string
+}
+
+// SigningKey is an Ed25519 key that access tokens are signed with.
+type SigningKey struct {
+	ID        string
+	Seed      []byte // 32 bytes, RFC 8032
+	CreatedAt time.Time
+}
+
+// ErrUnauthenticated comes when a client does not exist, is disabled, or its
+// secret is wrong, expired or deleted: which of these is not told.
+var ErrUnauthenticated = errors.New("the client could not be authenticated")
+
+// SecretReplayed comes when an idempotency key repeats the creation of a
+// secret: its value was shown once and is not stored.
+type SecretReplayed struct{ SecretID string }
+
+// Error names the id of the secret that the first request made.
+func (e *SecretReplayed) Error() string {
+	return "the secret " + e.SecretID + " was created and shown once; delete it and create another if its value was lost"
+}
+
+// BackupOptions go with a backup.
+type BackupOptions struct {
+	Recipient string // an age recipient; empty: labels and ids stay readable in the backup
+}
+
+// BackupInfo describes a finished backup.
+type BackupInfo struct {
+	StoreUID  uid.UID   `json:"store_uid"`
+	CreatedAt time.Time `json:"created_at"`
+	Sequence  uint64    `json:"sequence"` // the commit sequence number up to which it reaches
+	Entries   uint64    `json:"entries"`
+	Bytes     uint64    `json:"bytes"`
+	SHA256    string    `json:"sha256"`
+}
+
+// FsckOptions say how deep to look.
+type FsckOptions struct {
+	Deep     bool                   // every field and every index token too
+	Progress func(done, all uint64) // called now and then; may be nil
+}
+
+// Damage is one thing that fsck found.
+type Damage struct {
+	Kind   string `json:"kind"`
+	Where  string `json:"where"` // names and ids, never values
+	Detail string `json:"detail"`
+}
+
+// FsckReport is what fsck counted and found. No damage means clean.
+type FsckReport struct {
+	Integrations uint64   `json:"integrations"`
+	Collections  uint64   `json:"collections"`
+	Records      uint64   `json:"records"`
+	Revisions    uint64   `json:"revisions"`
+	Fields       uint64   `json:"fields"`
+	IndexTokens  uint64   `json:"index_tokens"`
+	Damages      []Damage `json:"damages"`
+}
+
+// SweepStats counts what a pass of the background sweep did.
+type SweepStats struct {
+	Erased       uint64 `json:"erased"`       // records whose erase_at, ttl or purge time came
+	Revisions    uint64 `json:"revisions"`    // old revisions whose erase_at came
+	Idempotency  uint64 `json:"idempotency"`  // idempotency keys that expired
+	Integrations uint64 `json:"integrations"` // integrations whose keys were destroyed
+}
