@@ -11,21 +11,30 @@ import (
 const redacted = "REDACTED"
 
 // Text is a secret string: a client secret, a token, a passphrase. Reveal is
-// the only way to its value.
-type Text struct{ value string }
+// the only way to its value. Compare with Equal: == tells whether two are
+// copies of one Text.
+//
+// The value lies behind a pointer because fmt goes around every method where it
+// meets an unexported field, or the verb %p: it prints an address then.
+type Text struct{ value *string }
 
 // New wraps a value.
-func New(value string) Text { return Text{value} }
+func New(value string) Text { return Text{&value} }
 
 // Reveal returns the value itself.
-func (t Text) Reveal() string { return t.value }
+func (t Text) Reveal() string {
+	if t.value == nil {
+		return ""
+	}
+	return *t.value
+}
 
 // IsZero reports whether there is no value.
-func (t Text) IsZero() bool { return t.value == "" }
+func (t Text) IsZero() bool { return t.Reveal() == "" }
 
 // Equal compares in constant time for values of equal length.
 func (t Text) Equal(other Text) bool {
-	return subtle.ConstantTimeCompare([]byte(t.value), []byte(other.value)) == 1
+	return subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(other.Reveal())) == 1
 }
 
 // String returns REDACTED.
