@@ -52,7 +52,7 @@ func Writes(o Options) (Result, error) {
 		return Result{}, fmt.Errorf("floor: %s exists", o.Path)
 	}
 	db, err := bbolt.Open(o.Path, 0o600, &bbolt.Options{
-		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: 1 << 33,
+		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: 1 << 33, NoStatistics: true,
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("floor: %w", err)
