@@ -3,27 +3,36 @@ package client
 // codes is the inverse of the server's table: what each problem code means to
 // a caller. A test holds it against the server's own.
 var codes = map[string]error{
-	"unauthenticated":         ErrUnauthenticated,
-	"forbidden":               ErrForbidden,
 	"not_found":               ErrNotFound,
-	"exists":                  ErrExists,
+	"forbidden":               ErrForbidden,
+	"invalid":                 ErrInvalid,
 	"precondition_failed":     ErrPrecondition,
+	"exists":                  ErrExists,
 	"unique_conflict":         ErrUniqueConflict,
 	"conflict":                ErrConflict,
+	"integration_deleted":     ErrDisabled,
+	"busy":                    ErrBusy,
+	"idempotency_in_flight":   ErrInFlight,
+	"idempotency_mismatch":    ErrIdempotencyMismatch,
+	"secret_replayed":         ErrSecretReplayed,
+	"cursor":                  ErrCursor,
 	"integrity":               ErrIntegrity,
 	"key_service_unavailable": ErrKeyService,
 	"key_refused":             ErrKeyRefused,
-	"integration_disabled":    ErrDisabled,
-	"idempotency_mismatch":    ErrIdempotencyMismatch,
-	"idempotency_in_flight":   ErrInFlight,
 	"audit_unavailable":       ErrUnavailable,
 	"not_persisted":           ErrNotStored,
 	"outcome_unknown":         ErrOutcomeUnknown,
-	"invalid_cursor":          ErrCursor,
-	"busy":                    ErrUnavailable,
-	"invalid":                 ErrInvalid,
+	"token_required":          ErrUnauthenticated,
+	"invalid_token":           ErrUnauthenticated,
+	"unauthenticated":         ErrUnauthenticated,
+	"malformed_body":          ErrInvalid,
+	"malformed_request":       ErrInvalid,
+	"confirmation_required":   ErrInvalid,
+	"unsupported_media_type":  ErrProtocol,
 	"too_large":               ErrTooLarge,
-	"secret_replayed":         ErrSecretReplayed,
+	"no_route":                ErrProtocol,
+	"method_not_allowed":      ErrProtocol,
+	"timeout":                 ErrUnavailable,
 	"internal":                ErrInternal,
 }
 
@@ -31,7 +40,7 @@ var codes = map[string]error{
 var byStatus = map[int]error{
 	400: ErrInvalid, 401: ErrUnauthenticated, 403: ErrForbidden, 404: ErrNotFound, 405: ErrProtocol,
 	409: ErrConflict, 412: ErrPrecondition, 413: ErrTooLarge, 415: ErrProtocol, 422: ErrInvalid,
-	429: ErrRateLimited, 503: ErrUnavailable,
+	429: ErrUnavailable, 503: ErrUnavailable,
 }
 
 func errorOf(code string, status int) error {

@@ -52,14 +52,14 @@ var (
 	// ErrSecretReplayed comes when an idempotency key repeats the creation of a
 	// secret, whose value is shown only once.
 	ErrSecretReplayed = errors.New("strongroom: secret was shown already")
+	// ErrBusy comes while another maintenance job is under way.
+	ErrBusy = errors.New("strongroom: busy")
 	// ErrNotStored comes when a write failed and nothing of it was stored.
 	ErrNotStored = errors.New("strongroom: not stored")
 	// ErrOutcomeUnknown comes when nobody knows whether a write was stored.
 	ErrOutcomeUnknown = errors.New("strongroom: outcome unknown")
 	// ErrUnavailable comes when the server can't serve this now.
 	ErrUnavailable = errors.New("strongroom: unavailable")
-	// ErrRateLimited comes when the client asks too often.
-	ErrRateLimited = errors.New("strongroom: rate limited")
 	// ErrProtocol comes when the request is one that no route takes, which a
 	// matching client and server don't show each other.
 	ErrProtocol = errors.New("strongroom: protocol")

@@ -174,3 +174,7 @@ func tokenProblem(res *http.Response) error {
 	res.Body = io.NopCloser(strings.NewReader(string(body)))
 	return readProblem(res)
 }
+
+// Token returns a current access token, for those who speak to the API by other
+// means.
+func (c *Client) Token(ctx context.Context) (Secret, error) { return c.tokens.get(ctx) }
