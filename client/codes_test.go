@@ -4,7 +4,7 @@ import (
 	"errors"
 	"go/ast"
 	"go/parser"
-	"go/token"
+	gotoken "go/token"
 	"strconv"
 	"testing"
 )
@@ -13,7 +13,7 @@ import (
 // must know every code of it, and the two have no package in common.
 func serverTable(t *testing.T) map[string]int {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../api/problem.go", nil, 0)
+	file, err := parser.ParseFile(gotoken.NewFileSet(), "../api/problem.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
