@@ -223,8 +223,8 @@ func tailFile(path string, n int, filter Filter) ([]Entry, error) {
 		if e, err := parseLine(line); err == nil && filter.Matches(&e) {
 			found = append(found, e)
 		}
-		if len(found) >= 2*n+1024 {
-			found = append(found[:0], found[len(found)-n:]...)
+		if extra := len(found) - n; extra > 1024 && extra > n {
+			found = append(found[:0], found[extra:]...)
 		}
 	}
 }
