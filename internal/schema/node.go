@@ -126,6 +126,8 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 			o.fail(at, "names an anchor that another subschema has")
 		}
 		o.anchors[text] = n
+	case "type":
+		o.types(at, n)
 	case "pattern":
 		o.pattern(at, text)
 	case "patternProperties":
@@ -151,6 +153,14 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 func (o *outline) pattern(at, expression string) {
 	if _, err := regexp.Compile(expression); err != nil {
 		o.fail(at, "is no pattern that Go's RE2 takes: "+err.Error())
+	}
+}
+
+func (o *outline) types(at string, n *node) {
+	for _, name := range typesOf([]*node{n}) {
+		if kindNames[name] == 0 {
+			o.fail(at, "can only be array, boolean, integer, null, number, object, string or an array of these")
+		}
 	}
 }
 

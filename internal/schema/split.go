@@ -92,8 +92,8 @@ func take(values []Value, path string, value []byte, b *branch) []Value {
 		return append(values, Value{path, value})
 	}
 	at := len(values)
-	values = append(values, Value{path, value})
-	values[at].JSON, values = cut(values, path, value, b)
+	rest, values := cut(append(values, Value{path, value}), path, value, b)
+	values[at].JSON = rest
 	return values
 }
 
