@@ -1,0 +1,100 @@
+package identity
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strongroom/store"
+)
+
+const (
+	// keysFor is how long signing keys are used before the directory is asked
+	// again; another node may have added one.
+	keysFor = 5 * time.Minute
+	// keysAtMost bounds how often an unknown key id may make us ask again.
+	keysAtMost = 10 * time.Second
+)
+
+// keyset is the signing keys at one moment; it is never changed.
+type keyset struct {
+	signID  string
+	sign    ed25519.PrivateKey
+	verify  map[string]ed25519.PublicKey
+	fetched time.Time
+}
+
+// keyring holds the signing keys of the directory.
+type keyring struct {
+	directory Directory
+	now       func() time.Time
+	mu        sync.Mutex // held while fetching: one flight at a time
+	current   atomic.Pointer[keyset]
+}
+
+// get returns keys that are not older than age. When the directory cannot be
+// asked, keys that were fetched before serve on: they were good, and tokens
+// still expire.
+func (k *keyring) get(ctx context.Context, age time.Duration) (*keyset, error) {
+	if held := k.current.Load(); held != nil && k.now().Sub(held.fetched) < age {
+		return held, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	held := k.current.Load()
+	if held != nil && k.now().Sub(held.fetched) < age {
+		return held, nil
+	}
+	fresh, err := k.fetch(ctx)
+	if err != nil {
+		if held != nil {
+			return held, nil
+		}
+		return nil, err
+	}
+	k.current.Store(fresh)
+	return fresh, nil
+}
+
+func (k *keyring) fetch(ctx context.Context) (*keyset, error) {
+	keys, err := k.directory.SigningKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set := &keyset{verify: make(map[string]ed25519.PublicKey, len(keys)), fetched: k.now()}
+	var newest *store.SigningKey
+	for i := range keys {
+		key := &keys[i]
+		if len(key.Seed) != ed25519.SeedSize {
+			return nil, errors.New("identity: a signing key is not an Ed25519 seed")
+		}
+		private := ed25519.NewKeyFromSeed(key.Seed)
+		set.verify[key.ID] = private.Public().(ed25519.PublicKey)
+		if newest == nil || key.CreatedAt.After(newest.CreatedAt) {
+			newest, set.signID, set.sign = key, key.ID, private
+		}
+	}
+	if newest == nil {
+		return nil, errors.New("identity: there is no signing key")
+	}
+	return set, nil
+}
+
+// public returns the key that verifies tokens of a key id, nil when there is
+// none. An id that is not known makes it look again, now and then.
+func (k *keyring) public(ctx context.Context, id string) (ed25519.PublicKey, error) {
+	set, err := k.get(ctx, keysFor)
+	if err != nil {
+		return nil, err
+	}
+	if key := set.verify[id]; key != nil {
+		return key, nil
+	}
+	if set, err = k.get(ctx, keysAtMost); err != nil {
+		return nil, err
+	}
+	return set.verify[id], nil
+}

@@ -1,0 +1,95 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"strongroom/internal/secret"
+	"strongroom/internal/uid"
+	"strongroom/store"
+)
+
+// tokenType is the typ header of an access token (RFC 9068, section 2.1): it
+// keeps other tokens under the same key from being taken for one.
+const tokenType = "at+jwt"
+
+// clockSkew is how far in the future a token may have been issued: another
+// node's clock may be a little ahead.
+const clockSkew = time.Minute
+
+// claims of an access token: those of RFC 9068, and what names the client and
+// its secret beyond the reuse of their names.
+type claims struct {
+	jwt.Claims
+	ClientID  string  `json:"client_id"`
+	ClientUID uid.UID `json:"client_uid"`
+	SecretID  string  `json:"secret_id"`
+}
+
+// issue makes an access token for a client whose secret was right.
+func (a *Authority) issue(ctx context.Context, c store.VerifiedClient) (Token, error) {
+	set, err := a.keys.get(ctx, keysFor)
+	if err != nil {
+		return Token{}, err
+	}
+	key := jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: set.sign, KeyID: set.signID}}
+	signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType(tokenType))
+	if err != nil {
+		return Token{}, err
+	}
+	now := a.now()
+	text, err := jwt.Signed(signer).Claims(claims{
+		Claims: jwt.Claims{
+			Issuer: a.issuer, Subject: c.Client, Audience: jwt.Audience{a.audience},
+			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(a.lifetime)),
+			ID: uid.New().String(),
+		},
+		ClientID: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID,
+	}).Serialize()
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Value: secret.New(text), Lifetime: a.lifetime}, nil
+}
+
+// verify checks a token's form, signature and claims. Everything that is wrong
+// with it is ErrToken; other errors mean that it could not be checked.
+func (a *Authority) verify(ctx context.Context, text string) (*grant, error) {
+	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+	if err != nil || len(token.Headers) != 1 || !isAccessToken(token.Headers[0]) {
+		return nil, ErrToken
+	}
+	key, err := a.keys.public(ctx, token.Headers[0].KeyID)
+	if err != nil {
+		return nil, err
+	}
+	var c claims
+	if key == nil || token.Claims(key, &c) != nil || !a.acceptable(&c) {
+		return nil, ErrToken
+	}
+	return &grant{
+		client: c.ClientID, clientUID: c.ClientUID, secretID: c.SecretID,
+		tokenID: c.ID, expires: c.Expiry.Time(),
+	}, nil
+}
+
+// isAccessToken checks the typ header: "at+jwt" or, as RFC 7515 lets it be
+// written out, "application/at+jwt".
+func isAccessToken(h jose.Header) bool {
+	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
+	return typ == tokenType || typ == "application/"+tokenType
+}
+
+// acceptable checks the claims. Each is required: a token without an expiry or
+// an id is none of ours, whoever signed it.
+func (a *Authority) acceptable(c *claims) bool {
+	if c.Expiry == nil || c.IssuedAt == nil || c.ID == "" || c.ClientID == "" || c.Subject != c.ClientID {
+		return false
+	}
+	now := a.now()
+	return c.Issuer == a.issuer && c.Audience.Contains(a.audience) &&
+		now.Before(c.Expiry.Time()) && !c.IssuedAt.Time().After(now.Add(clockSkew))
+}
