@@ -33,12 +33,17 @@ func (m *Domain) Open(id Identity, header, wrappedDEK []byte) (Opener, error) {
 		return Opener{}, err
 	}
 	defer clear(dek)
-	cipher, err := subtle.NewAESGCM(dek)
+	cipher, err := newCipher(dek)
 	if err != nil {
 		return Opener{}, fmt.Errorf("envelope: open: %w", err)
 	}
 	return Opener{cipher, appendIdentity(make([]byte, 0, fieldPrefixSize(id)), tagField, id)}, nil
 }
+
+// newCipher makes the AEAD of fields: AES-256-GCM (NIST SP 800-38D) with 96 bits
+// of random nonce, under a key that seals one revision. Tink keeps copies of the
+// key that cannot be zeroed; the caller zeroes its own.
+func newCipher(dek []byte) (*subtle.AESGCM, error) { return subtle.NewAESGCM(dek) }
 
 // fieldPrefixSize is the size of a field's associated data up to its path.
 func fieldPrefixSize(id Identity) int {
