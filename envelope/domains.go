@@ -1,8 +1,10 @@
 package envelope
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +114,8 @@ func (d *Domains) Close() {
 }
 
 // Health tells which domains are held while the key service is away, and for
-// how long they still serve. It is empty when all is well.
+// how long they still serve, in the order of their uids. It is empty when all
+// is well.
 func (d *Domains) Health() []Degraded {
 	var list []Degraded
 	now := d.o.Now()
@@ -121,6 +124,7 @@ func (d *Domains) Health() []Degraded {
 			list = append(list, Degraded{h.integration, g.since, g.until, g.serves(now), g.failing.Error()})
 		}
 	}
+	slices.SortFunc(list, func(a, b Degraded) int { return bytes.Compare(a.Integration[:], b.Integration[:]) })
 	return list
 }
 

@@ -68,7 +68,7 @@ type IntegrityError struct {
 // Error names the damage, and the field's path when there is one.
 func (e *IntegrityError) Error() string {
 	s := "integrity: " + string(e.Damage)
-	if string(e.In) != string(e.Damage) {
+	if e.Damage == DamageFormat || e.Damage == DamageKeyID {
 		s += " of " + string(e.In)
 	}
 	if e.Path != "" {

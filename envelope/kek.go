@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 
@@ -26,7 +27,7 @@ func (w *wrappingAEAD) EncryptWithContext(ctx context.Context, plaintext, associ
 	defer clear(plaintext)
 	wrapped, err := w.keys.Wrap(ctx, w.key, []vaultkeys.Item{{Data: plaintext, AssociatedData: associated}})
 	if err == nil && (len(wrapped) != 1 || len(wrapped[0]) == 0) {
-		err = fmt.Errorf("%w: it wrapped one keyset and returned %d", vaultkeys.ErrUnavailable, len(wrapped))
+		err = fmt.Errorf("%w: the keyset was not answered", vaultkeys.ErrUnavailable)
 	}
 	if err != nil {
 		w.err = err
@@ -42,7 +43,7 @@ func (w *wrappingAEAD) DecryptWithContext(context.Context, []byte, []byte) ([]by
 
 // unwrapItems unwraps a batch. A key service that says that an item does not
 // authenticate has found damage on our side, so that error is an ErrIntegrity
-// as well.
+// as well. One whose answer makes no sense is ErrUnavailable: no keyset is empty.
 func unwrapItems(ctx context.Context, keys vaultkeys.Wrapper, key vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	clear, err := keys.Unwrap(ctx, key, items)
 	switch {
@@ -50,10 +51,10 @@ func unwrapItems(ctx context.Context, keys vaultkeys.Wrapper, key vaultkeys.KeyN
 		return nil, damagedKeyset(err)
 	case err != nil:
 		return nil, fmt.Errorf("envelope: unwrap keysets: %w", err)
-	case len(clear) != len(items):
+	case len(clear) != len(items) || slices.ContainsFunc(clear, func(b []byte) bool { return len(b) == 0 }):
 		zero(clear)
-		return nil, fmt.Errorf("envelope: unwrap keysets: %w: it was asked for %d and answered %d",
-			vaultkeys.ErrUnavailable, len(items), len(clear))
+		return nil, fmt.Errorf("envelope: unwrap keysets: %w: %d keysets were asked for and not all answered",
+			vaultkeys.ErrUnavailable, len(items))
 	}
 	return clear, nil
 }
