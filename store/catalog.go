@@ -48,6 +48,7 @@ type collection struct {
 	version     uint64
 	schema      *schema.Schema
 	fields      []access.FieldInfo
+	names       map[string]string // the paths of fields, to share their strings
 	ttl         time.Duration
 	undeleteFor time.Duration
 	retention   int
@@ -235,6 +236,10 @@ func (coll *collection) describeFields() {
 		for _, path := range b.Fields {
 			coll.filling[path] = true
 		}
+	}
+	coll.names = make(map[string]string, len(coll.fields))
+	for _, f := range coll.fields {
+		coll.names[f.Path] = f.Path
 	}
 	coll.tokenBits = tokenBits(coll.doc.Spec.ExpectedRecords)
 }

@@ -65,8 +65,9 @@ func (h *header) encode() []byte {
 	return b
 }
 
-// decodeHeader reads what encode wrote, and nothing else.
-func decodeHeader(b []byte) (header, error) {
+// decodeHeader reads what encode wrote, and nothing else. Field names that are
+// in names are taken from there instead of being copied; names may be nil.
+func decodeHeader(b []byte, names map[string]string) (header, error) {
 	var h header
 	r := reader{b: b}
 	if r.u8() != headerFormat {
@@ -79,7 +80,7 @@ func decodeHeader(b []byte) (header, error) {
 	h.eraseAt = r.time()
 	copy(h.operation[:], r.take(16))
 	h.labels = r.labels()
-	h.fields = r.texts()
+	h.fields = r.texts(names)
 	if !r.done() {
 		return header{}, errLayout
 	}
@@ -102,7 +103,7 @@ func (r *reader) labels() []Label {
 	return labels
 }
 
-func (r *reader) texts() []string {
+func (r *reader) texts(names map[string]string) []string {
 	n := int(r.u16())
 	if n == 0 || n*2 > len(r.b) {
 		r.bad = r.bad || n != 0
@@ -110,7 +111,12 @@ func (r *reader) texts() []string {
 	}
 	texts := make([]string, n)
 	for i := range texts {
-		texts[i] = r.text()
+		b := r.take(int(r.u16()))
+		known, ok := names[string(b)]
+		if !ok {
+			known = string(b)
+		}
+		texts[i] = known
 	}
 	return texts
 }

@@ -20,7 +20,6 @@ type operation struct {
 	start   time.Time
 	entry   audit.Entry
 	intends bool
-	quiet   bool // the intent is not written (it was, or nothing was changed)
 }
 
 // target is what an operation is about.
@@ -80,8 +79,7 @@ func (op *operation) count(err error) {
 // intent writes that a mutation is about to be tried. What cannot be audited
 // is not done.
 func (op *operation) intent() error {
-	op.id = newOperationID(op.start)
-	op.entry.Operation = op.id.String()
+	op.identify()
 	op.entry.Phase = audit.Intent
 	err := op.s.audit.Write(&op.entry)
 	if err != nil {
@@ -89,6 +87,14 @@ func (op *operation) intent() error {
 	}
 	op.intends = true
 	return nil
+}
+
+// identify gives the operation of a mutation its id.
+func (op *operation) identify() {
+	if op.id.IsZero() {
+		op.id = newOperationID(op.start)
+		op.entry.Operation = op.id.String()
+	}
 }
 
 // newOperationID makes a uid whose first 48 bits are the time in unix

@@ -35,8 +35,9 @@ func encodeRevision(header []byte, sealed [][]byte) []byte {
 	return b
 }
 
-// decodeRevision reads the layout. What it returns points into b.
-func decodeRevision(b []byte) (revision, error) {
+// decodeRevision reads the layout. What it returns points into b; names is as
+// for decodeHeader.
+func decodeRevision(b []byte, names map[string]string) (revision, error) {
 	r := reader{b: b}
 	if r.u8() != revisionFormat {
 		return revision{}, errLayout
@@ -46,7 +47,7 @@ func decodeRevision(b []byte) (revision, error) {
 		return revision{}, errLayout
 	}
 	var err error
-	if rev.header, err = decodeHeader(rev.rawHeader); err != nil {
+	if rev.header, err = decodeHeader(rev.rawHeader, names); err != nil {
 		return revision{}, err
 	}
 	if len(rev.header.fields) > 0 {

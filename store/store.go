@@ -158,7 +158,9 @@ func Open(ctx context.Context, d Deps) (*Store, error) {
 	if err := s.keys.SelfTest(ctx, vaultkeys.SystemKey(s.id)); err != nil {
 		return nil, fmt.Errorf("the keys of this store cannot be used: %s: %w", s.keys.Name(), keyError(err))
 	}
-	s.domains = envelope.NewDomains(s.id, s.keys, s, d.Leases)
+	leases := d.Leases
+	leases.OnEvent = s.keyEvent
+	s.domains = envelope.NewDomains(s.id, s.keys, s, leases)
 	if err := s.load(ctx); err != nil {
 		s.domains.Close()
 		return nil, err

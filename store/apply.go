@@ -1,0 +1,272 @@
+package store
+
+import (
+	"bytes"
+	"time"
+
+	"strongroom/internal/uid"
+	"strongroom/store/kv"
+)
+
+// recheck finds out, in the transaction, whether what a draft was made from
+// still stands: the record, the keysets, the schema. errStale when not.
+func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
+	raw := tx.Get(kv.Generations, coll.integration.doc.UID[:])
+	if g, err := decodeGeneration(raw); err != nil || g != d.generation {
+		return errStale
+	}
+	if !bytes.Equal(tx.Get(kv.Records, recordKey(coll.doc.UID, d.id)), d.base.rawState) {
+		return errStale
+	}
+	if !d.base.exists && counter(tx, coll.doc.UID, counterFloor) != d.base.floor {
+		return errStale
+	}
+	return d.checkUnique(tx, coll)
+}
+
+// checkUnique refuses a value of a unique field that another record holds.
+func (d *sealedDraft) checkUnique(tx kv.ReadTx, coll *collection) error {
+	for _, t := range d.tokens.tokens {
+		if !t.unique {
+			continue
+		}
+		prefix := indexPrefix(coll.doc.UID, t.path, d.tokens.generation, t.token)
+		conflict := false
+		tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
+			conflict = string(key[len(prefix):]) != d.id
+			return !conflict
+		})
+		if conflict {
+			return &UniqueConflict{Path: t.path}
+		}
+	}
+	return nil
+}
+
+// apply writes a draft that was rechecked.
+func (d *sealedDraft) apply(tx kv.Tx, coll *collection, operation uid.UID, sequence uint64, at time.Time, t *tally) {
+	c := coll.doc.UID
+	key := revisionKey(c, d.id, d.number)
+	tx.Put(kv.Revisions, key, d.value)
+	tx.Put(kv.DEKs, key, d.wrapped)
+	if !d.eraseAt.IsZero() {
+		tx.Put(kv.Expiry, expiryKey(d.eraseAt, expiryRevision, key), nil)
+	}
+	d.reindex(tx, c)
+	d.relabel(tx, c)
+	next := state{life: live, revision: d.number, sequence: sequence, operation: operation}
+	putState(tx, c, d.id, d.base, next, at)
+	t.count(d.base, next)
+	t.revisions++
+	if d.base.exists {
+		t.revisions -= trim(tx, c, d.id, d.number, coll.retention)
+	}
+}
+
+// putState writes a record's state and moves its entry in the change index.
+func putState(tx kv.Tx, c uid.UID, id string, base found, next state, at time.Time) {
+	if base.exists {
+		tx.Delete(kv.Changes, changeKey(c, base.state.sequence))
+		if !base.state.purgeAt.IsZero() {
+			tx.Delete(kv.Expiry, expiryKey(base.state.purgeAt, expiryPurge, recordKey(c, id)))
+		}
+	}
+	if !next.purgeAt.IsZero() {
+		tx.Put(kv.Expiry, expiryKey(next.purgeAt, expiryPurge, recordKey(c, id)), nil)
+	}
+	tx.Put(kv.Records, recordKey(c, id), next.encode())
+	tx.Put(kv.Changes, changeKey(c, next.sequence), (&change{at: at, id: id}).encode())
+}
+
+// count notes how a change of state changes the counters.
+func (t *tally) count(base found, next state) {
+	if base.exists && base.state.life == live {
+		t.records--
+	}
+	if base.exists && base.state.life == deleted {
+		t.deleted--
+	}
+	if next.life == live {
+		t.records++
+	} else {
+		t.deleted++
+	}
+}
+
+// reindex replaces the record's entries in the blind index.
+func (d *sealedDraft) reindex(tx kv.Tx, c uid.UID) {
+	key := recordKey(c, d.id)
+	if d.base.exists {
+		old := tx.Get(kv.Tokens, key)
+		if bytes.Equal(old, d.indexed) {
+			return
+		}
+		dropTokens(tx, c, d.id, old)
+	}
+	if d.indexed == nil {
+		if d.base.exists {
+			tx.Delete(kv.Tokens, key)
+		}
+		return
+	}
+	for _, t := range d.tokens.tokens {
+		tx.Put(kv.Index, indexKey(c, t.path, d.tokens.generation, t.token, d.id), nil)
+	}
+	tx.Put(kv.Tokens, key, d.indexed)
+}
+
+// dropTokens removes the index entries that an encoded token set names.
+func dropTokens(tx kv.Tx, c uid.UID, id string, encoded []byte) {
+	set, err := decodeTokenSet(encoded)
+	if err != nil {
+		return
+	}
+	for _, t := range set.tokens {
+		tx.Delete(kv.Index, indexKey(c, t.path, set.generation, t.token, id))
+	}
+}
+
+// relabel replaces the record's entries in the label index.
+func (d *sealedDraft) relabel(tx kv.Tx, c uid.UID) {
+	old := d.base.revision.header.labels
+	for _, l := range old {
+		if !hasLabel(d.labels, l.Key, l.Value) {
+			tx.Delete(kv.Labels, labelKey(c, l.Key, l.Value, d.id))
+		}
+	}
+	for _, l := range d.labels {
+		if !hasLabel(old, l.Key, l.Value) {
+			tx.Put(kv.Labels, labelKey(c, l.Key, l.Value, d.id), nil)
+		}
+	}
+}
+
+// trim removes the oldest revisions beyond those to keep and returns how many.
+func trim(tx kv.Tx, c uid.UID, id string, current uint64, keep int) (removed int64) {
+	prefix := revisionsPrefix(c, id)
+	var old []uint64
+	kept := 0
+	tx.ScanBack(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
+		if kept++; kept > keep {
+			old = append(old, revisionOfKey(key))
+		}
+		return true
+	})
+	for _, number := range old {
+		if number != current {
+			removeRevision(tx, c, id, number)
+			removed++
+		}
+	}
+	return removed
+}
+
+// removeRevision erases one revision: its wrapped DEK, its sealed fields and
+// what waits for its time.
+func removeRevision(tx kv.Tx, c uid.UID, id string, number uint64) {
+	key := revisionKey(c, id, number)
+	if rev, err := decodeRevision(tx.Get(kv.Revisions, key), nil); err == nil && !rev.header.eraseAt.IsZero() {
+		tx.Delete(kv.Expiry, expiryKey(rev.header.eraseAt, expiryRevision, key))
+	}
+	tx.Delete(kv.DEKs, key)
+	tx.Delete(kv.Revisions, key)
+}
+
+// expunge erases a record: every revision with its wrapped DEK, its index
+// tokens and labels, and its place in every table. The collection's floor
+// rises above its last revision, so that the number is never given again.
+func expunge(tx kv.Tx, c uid.UID, id string, t *tally) error {
+	raw := tx.Get(kv.Records, recordKey(c, id))
+	if raw == nil {
+		return ErrNotFound
+	}
+	st, err := decodeState(raw)
+	if err != nil {
+		return expungeDamaged(tx, c, id, t)
+	}
+	dropLabels(tx, c, id, st.revision)
+	prefix := revisionsPrefix(c, id)
+	numbers := revisionNumbers(tx, prefix)
+	for _, number := range numbers {
+		removeRevision(tx, c, id, number)
+	}
+	dropTokens(tx, c, id, tx.Get(kv.Tokens, recordKey(c, id)))
+	tx.Delete(kv.Tokens, recordKey(c, id))
+	tx.Delete(kv.Changes, changeKey(c, st.sequence))
+	if !st.purgeAt.IsZero() {
+		tx.Delete(kv.Expiry, expiryKey(st.purgeAt, expiryPurge, recordKey(c, id)))
+	}
+	tx.Delete(kv.Records, recordKey(c, id))
+	raiseFloor(tx, c, st.revision)
+	t.revisions -= int64(len(numbers))
+	if st.life == live {
+		t.records--
+	} else {
+		t.deleted--
+	}
+	return nil
+}
+
+// dropLabels removes the label entries of a revision, as its header says; when
+// the header cannot be read, every entry of the record is looked for.
+func dropLabels(tx kv.Tx, c uid.UID, id string, number uint64) {
+	rev, err := decodeRevision(tx.Get(kv.Revisions, revisionKey(c, id, number)), nil)
+	if err == nil {
+		for _, l := range rev.header.labels {
+			tx.Delete(kv.Labels, labelKey(c, l.Key, l.Value, id))
+		}
+		return
+	}
+	dropWhere(tx, kv.Labels, c[:], func(key, _ []byte) bool { return bytes.HasSuffix(key, append([]byte{0}, id...)) })
+}
+
+// expungeDamaged erases a record whose state cannot be read: slowly, by
+// looking through the collection. The floor rises above every revision that is
+// found.
+func expungeDamaged(tx kv.Tx, c uid.UID, id string, t *tally) error {
+	prefix := revisionsPrefix(c, id)
+	numbers := revisionNumbers(tx, prefix)
+	for _, number := range numbers {
+		removeRevision(tx, c, id, number)
+		raiseFloor(tx, c, number)
+	}
+	ends := append([]byte{0}, id...)
+	dropWhere(tx, kv.Labels, c[:], func(key, _ []byte) bool { return bytes.HasSuffix(key, ends) })
+	dropTokens(tx, c, id, tx.Get(kv.Tokens, recordKey(c, id)))
+	tx.Delete(kv.Tokens, recordKey(c, id))
+	dropWhere(tx, kv.Changes, c[:], func(_, value []byte) bool {
+		ch, err := decodeChange(value)
+		return err == nil && ch.id == id
+	})
+	tx.Delete(kv.Records, recordKey(c, id))
+	t.revisions -= int64(len(numbers))
+	t.records--
+	return nil
+}
+
+func revisionNumbers(tx kv.ReadTx, prefix []byte) (numbers []uint64) {
+	tx.Scan(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
+		numbers = append(numbers, revisionOfKey(key))
+		return true
+	})
+	return numbers
+}
+
+func dropWhere(tx kv.Tx, t kv.Table, prefix []byte, match func(key, value []byte) bool) {
+	var keys [][]byte
+	tx.Scan(t, prefix, after(prefix), func(key, value []byte) bool {
+		if match(key, value) {
+			keys = append(keys, bytes.Clone(key))
+		}
+		return true
+	})
+	for _, key := range keys {
+		tx.Delete(t, key)
+	}
+}
+
+func raiseFloor(tx kv.Tx, c uid.UID, number uint64) {
+	if number > counter(tx, c, counterFloor) {
+		setCounter(tx, c, counterFloor, number)
+	}
+}

@@ -1,0 +1,440 @@
+package store
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"strongroom/envelope"
+	"strongroom/internal/access"
+	"strongroom/internal/schema"
+	"strongroom/internal/uid"
+)
+
+// draft is what a revision is to hold, before it is sealed. It is made from
+// the record as it was found; when that has changed by the time of the write,
+// it is made again.
+type draft struct {
+	id         string
+	values     []schema.Value
+	labels     []Label
+	created    time.Time
+	updated    time.Time
+	validUntil time.Time
+	eraseAt    time.Time
+	isNew      bool // 201: there was no (live) record
+}
+
+// sealedDraft is a revision as it goes into the tables, with everything that
+// has to hold in the transaction that writes it.
+type sealedDraft struct {
+	draft
+	base       found // what it was made from
+	generation generation
+	number     uint64
+	rawHeader  []byte
+	value      []byte
+	wrapped    []byte
+	tokens     tokenSet
+	indexed    []byte // encoded tokens
+}
+
+// size is what writing the draft writes, near enough.
+func (d *sealedDraft) size() int {
+	return len(d.value) + len(d.wrapped) + 2*len(d.indexed) + 256 + 64*len(d.labels)
+}
+
+// seal seals a draft with the revision that it will have if nothing comes in
+// between.
+func (s *Store) seal(dom *envelope.Domain, coll *collection, operation uid.UID, base found, d draft) (*sealedDraft, error) {
+	out := &sealedDraft{draft: d, base: base, generation: coll.integration.generation}
+	out.number = base.floor + 1
+	if base.exists {
+		out.number = base.state.revision + 1
+	}
+	h := header{
+		schemaVersion: coll.doc.SchemaVersion, created: d.created, updated: d.updated, validUntil: d.validUntil,
+		eraseAt: d.eraseAt, operation: operation, labels: d.labels, fields: make([]string, len(d.values)),
+	}
+	fields := make([]envelope.Field, len(d.values))
+	for i, v := range d.values {
+		h.fields[i] = v.Path
+		fields[i] = envelope.Field{Path: v.Path, Value: v.JSON}
+	}
+	out.rawHeader = h.encode()
+	sealed, err := dom.Seal(s.identity(coll, d.id, out.number), out.rawHeader, fields)
+	if err != nil {
+		return nil, keyError(err)
+	}
+	out.value = encodeRevision(out.rawHeader, sealed.Fields)
+	out.wrapped = sealed.DEK
+	if err := out.index(dom, coll); err != nil {
+		return nil, err
+	}
+	wrapping, index := dom.Generation()
+	out.generation.wrapping, out.generation.index = wrapping, index
+	return out, nil
+}
+
+// index makes the tokens of the indexed fields.
+func (d *sealedDraft) index(dom *envelope.Domain, coll *collection) error {
+	if len(coll.indexed) == 0 {
+		return nil
+	}
+	_, d.tokens.generation = dom.Generation()
+	for _, f := range coll.indexed {
+		token, err := coll.token(dom, f, d.values)
+		if err != nil {
+			return err
+		}
+		if token != nil {
+			d.tokens.tokens = append(d.tokens.tokens, indexToken{path: f.Path, token: token, unique: f.Index == schema.IndexUnique})
+		}
+	}
+	if len(d.tokens.tokens) > 0 {
+		d.indexed = d.tokens.encode()
+	}
+	return nil
+}
+
+// token returns the token of an indexed field's value, nil when the record has
+// none or it is null.
+func (coll *collection) token(dom *envelope.Domain, f schema.Field, values []schema.Value) ([]byte, error) {
+	for _, v := range values {
+		if v.Path != f.Path {
+			continue
+		}
+		if bytes.Equal(v.JSON, []byte("null")) {
+			return nil, nil
+		}
+		return coll.tokenOf(dom, f, v.JSON)
+	}
+	return nil, nil
+}
+
+func (coll *collection) tokenOf(dom *envelope.Domain, f schema.Field, json []byte) ([]byte, error) {
+	normal, err := schema.Normalise(f.Normalise, json)
+	if err != nil {
+		return nil, invalid("/fields/"+f.Path, "this value cannot be indexed")
+	}
+	bits := coll.tokenBits
+	if f.Index == schema.IndexUnique {
+		bits = uniqueBits
+	}
+	return dom.Token(coll.doc.UID, f.Path, normal, bits), nil
+}
+
+// writer makes drafts for a caller: it knows what the caller may write.
+type writer struct {
+	s      *Store
+	sc     scope
+	action access.Action
+	now    time.Time
+}
+
+// fresh drafts a record that does not exist.
+func (w *writer) fresh(id string, in RecordInput) (draft, error) {
+	if err := w.permit(in, nil); err != nil {
+		return draft{}, err
+	}
+	values, err := w.check(in.Fields, nil)
+	if err != nil {
+		return draft{}, err
+	}
+	d := draft{id: id, values: values, created: w.now, updated: w.now, isNew: true}
+	return d, w.attributes(&d, nil, in)
+}
+
+// replacing drafts what a PUT makes of a record: the caller's fields are as it
+// says, those that it may not write are carried over.
+func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
+	if err := w.permit(in, f); err != nil {
+		return draft{}, err
+	}
+	present, err := w.present(f)
+	if err != nil {
+		return draft{}, err
+	}
+	doc := in.Fields
+	if kept := w.kept(present); len(kept) > 0 {
+		values, err := w.split(in.Fields)
+		if err != nil {
+			return draft{}, err
+		}
+		doc = schema.Join(overlay(kept, values))
+	}
+	return w.revise(id, f, in, doc, present)
+}
+
+// merging drafts what a PATCH makes of a record (RFC 7396).
+func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
+	if err := w.permit(in, f); err != nil {
+		return draft{}, err
+	}
+	present, err := w.present(f)
+	if err != nil {
+		return draft{}, err
+	}
+	doc := schema.Join(present)
+	if len(in.Fields) > 0 {
+		if doc, err = schema.MergePatch(doc, in.Fields); err != nil {
+			return draft{}, asInvalid("/fields", err)
+		}
+	}
+	return w.revise(id, f, in, doc, present)
+}
+
+func (w *writer) revise(id string, f *found, in RecordInput, doc []byte, present []schema.Value) (draft, error) {
+	values, err := w.check(doc, present)
+	if err != nil {
+		return draft{}, err
+	}
+	d := draft{id: id, values: values, created: f.revision.header.created, updated: w.now}
+	return d, w.attributes(&d, &f.revision.header, in)
+}
+
+// present opens the record as it is, split by the current schema. The caller
+// does not get to see it.
+func (w *writer) present(f *found) ([]schema.Value, error) {
+	values, err := openAll(&f.revision, f.opener)
+	if err != nil || f.revision.header.schemaVersion == w.sc.collection.doc.SchemaVersion {
+		return values, err
+	}
+	return w.sc.collection.schema.Resplit(values), nil
+}
+
+// kept returns the present fields that the caller may not write.
+func (w *writer) kept(present []schema.Value) (kept []schema.Value) {
+	for _, v := range present {
+		if !w.sc.decision.MayWrite(w.action, v.Path) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// overlay puts written values over kept ones.
+func overlay(kept, written []schema.Value) []schema.Value {
+	out := make([]schema.Value, 0, len(kept)+len(written))
+	for _, k := range kept {
+		if !slices.ContainsFunc(written, func(v schema.Value) bool { return v.Path == k.Path && !emptyParent(v) }) {
+			out = append(out, k)
+		}
+	}
+	for _, v := range written {
+		if !slices.ContainsFunc(out, func(k schema.Value) bool { return k.Path == v.Path }) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (w *writer) split(doc []byte) ([]schema.Value, error) {
+	values, err := w.sc.collection.schema.Split(doc)
+	return values, asInvalid("/fields", err)
+}
+
+// permit refuses a write that names fields or labels that the caller may not
+// write.
+func (w *writer) permit(in RecordInput, f *found) error {
+	var pointers []string
+	values, err := w.split(orEmptyObject(in.Fields))
+	if err != nil {
+		return err
+	}
+	for i, v := range values {
+		if !w.mayWrite(v, values[i+1:]) {
+			pointers = append(pointers, "/fields/"+v.Path)
+		}
+	}
+	for _, key := range labelsNamed(in, f) {
+		if !w.sc.decision.MayWriteLabel(w.action, key) {
+			pointers = append(pointers, "/labels/"+key)
+		}
+	}
+	if len(pointers) > 0 {
+		return &FieldsForbidden{Pointers: pointers}
+	}
+	return nil
+}
+
+func orEmptyObject(doc []byte) []byte {
+	if len(doc) == 0 {
+		return []byte("{}")
+	}
+	return doc
+}
+
+// mayWrite judges one field of a request. The empty rest of a parent that was
+// only written to hold nested fields counts as they do. A parent that a patch
+// removes or replaces needs the grant of every field under it.
+func (w *writer) mayWrite(v schema.Value, rest []schema.Value) bool {
+	if emptyParent(v) && hasNested(v.Path, rest) {
+		return true
+	}
+	if !w.mayWriteOne(v.Path) {
+		return false
+	}
+	if isObject(v.JSON) {
+		return true
+	}
+	for _, f := range w.sc.collection.schema.Fields() {
+		if f.Nested && f.Top == v.Path && !w.mayWriteOne(f.Path) {
+			return false
+		}
+	}
+	return true
+}
+
+// mayWriteOne also holds back the field that the caller reads masked, unless
+// it is named: a client that writes back what it read would store the mask.
+func (w *writer) mayWriteOne(path string) bool {
+	d := w.sc.decision
+	if !d.MayWrite(w.action, path) {
+		return false
+	}
+	return d.Read(access.ActionRead, path).Kind != access.Masked || d.MayWriteMasked(w.action, path)
+}
+
+func emptyParent(v schema.Value) bool { return string(bytes.TrimSpace(v.JSON)) == "{}" }
+
+func hasNested(parent string, values []schema.Value) bool {
+	return slices.ContainsFunc(values, func(v schema.Value) bool {
+		return len(v.Path) > len(parent) && v.Path[:len(parent)] == parent && v.Path[len(parent)] == '/'
+	})
+}
+
+func isObject(json []byte) bool {
+	json = bytes.TrimSpace(json)
+	return len(json) > 0 && json[0] == '{'
+}
+
+// labelsNamed returns the labels that a request changes.
+func labelsNamed(in RecordInput, f *found) []string {
+	if in.PatchLabels != nil {
+		return slices.Sorted(maps.Keys(in.PatchLabels))
+	}
+	if !in.SetLabels {
+		return nil
+	}
+	named := map[string]bool{}
+	if f != nil {
+		for _, l := range f.revision.header.labels {
+			if value, ok := in.Labels[l.Key]; !ok || value != l.Value {
+				named[l.Key] = true
+			}
+		}
+	}
+	for key, value := range in.Labels {
+		if f == nil || !hasLabel(f.revision.header.labels, key, value) {
+			named[key] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(named))
+}
+
+func hasLabel(labels []Label, key, value string) bool {
+	return slices.Contains(labels, Label{key, value})
+}
+
+// check validates a document and splits it. What is wrong with members that
+// the caller neither wrote nor may see is told without naming them.
+func (w *writer) check(doc []byte, present []schema.Value) ([]schema.Value, error) {
+	if len(doc) > w.s.limits.RecordBytes {
+		return nil, invalid("/fields", "the fields of a record are larger than this store allows")
+	}
+	values, err := w.sc.collection.schema.Check(orEmptyObject(doc))
+	if err != nil {
+		return nil, w.discreet(err, present)
+	}
+	if len(values) > w.s.limits.Fields {
+		return nil, invalid("/fields", "the record has more fields than this store allows")
+	}
+	return values, nil
+}
+
+func (w *writer) discreet(err error, present []schema.Value) error {
+	err = asInvalid("/fields", err)
+	bad, ok := err.(*Invalid)
+	if !ok || present == nil {
+		return err
+	}
+	for i := range bad.Issues {
+		path, _ := bytes.CutPrefix([]byte(bad.Issues[i].Pointer), []byte("/fields/"))
+		if !w.visible(string(path)) {
+			bad.Issues[i] = schema.Issue{Pointer: "/fields", Detail: "a member that this client may not see does not fit the schema"}
+		}
+	}
+	return bad
+}
+
+// visible reports whether the caller reads or writes a member or what it is
+// part of.
+func (w *writer) visible(path string) bool {
+	for path != "" {
+		if w.sc.decision.Read(access.ActionRead, path).Kind != access.None || w.sc.decision.MayWrite(w.action, path) {
+			return true
+		}
+		cut := bytes.LastIndexByte([]byte(path), '/')
+		path = path[:max(cut, 0)]
+	}
+	return false
+}
+
+// attributes sets labels and times: those of the request, else those that the
+// record has.
+func (w *writer) attributes(d *draft, old *header, in RecordInput) error {
+	labels := map[string]string{}
+	if old != nil && !in.SetLabels {
+		for _, l := range old.labels {
+			labels[l.Key] = l.Value
+		}
+	}
+	if in.SetLabels {
+		labels = in.Labels
+	}
+	for key, value := range in.PatchLabels {
+		if value == nil {
+			delete(labels, key)
+		} else {
+			labels[key] = *value
+		}
+	}
+	if err := checkLabels(labels); err != nil {
+		return err
+	}
+	d.labels = sortLabels(labels)
+	d.validUntil, d.eraseAt = in.ValidUntil.Time, in.EraseAt.Time
+	if old != nil && !in.ValidUntil.Given {
+		d.validUntil = old.validUntil
+	}
+	if old != nil && !in.EraseAt.Given {
+		d.eraseAt = old.eraseAt
+	}
+	if in.EraseAt.Given && !d.eraseAt.IsZero() && !d.eraseAt.After(w.now) {
+		return invalid("/erase_at", "want a time in the future")
+	}
+	return checkTimes(d)
+}
+
+// checkTimes refuses times that the header cannot hold.
+func checkTimes(d *draft) error {
+	for pointer, t := range map[string]time.Time{"/valid_until": d.validUntil, "/erase_at": d.eraseAt} {
+		if !t.IsZero() && (t.Year() < 1971 || t.Year() > 9999) {
+			return invalid(pointer, "want a time between 1971 and 9999")
+		}
+	}
+	return nil
+}
+
+func sortLabels(labels map[string]string) []Label {
+	if len(labels) == 0 {
+		return nil
+	}
+	out := make([]Label, 0, len(labels))
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		out = append(out, Label{key, labels[key]})
+	}
+	return out
+}

@@ -1,0 +1,296 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"strongroom/envelope"
+	"strongroom/internal/access"
+	"strongroom/internal/schema"
+	"strongroom/store/kv"
+)
+
+// GetRecord returns what the caller may see of a record. Fields that it may
+// not see are not decrypted, and named as withheld.
+func (s *Store) GetRecord(ctx context.Context, c Caller, ref RecordRef, o ReadOptions) (rec Record, err error) {
+	op := s.start(c, readAction(o), recordTarget(ref))
+	defer func() { err = op.end(err) }()
+	sc, err := s.authorise(c, access.ActionRead, ref.CollectionRef)
+	if err != nil {
+		return rec, err
+	}
+	if err := checkRecordID("", ref.Record); err != nil {
+		return rec, ErrNotFound
+	}
+	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
+		rec, err = s.read(tx, sc, dom, ref.Record, o)
+		return err
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	op.disclose(&rec)
+	return rec, nil
+}
+
+func readAction(o ReadOptions) access.Action {
+	if o.Revision != 0 || o.Previous {
+		return access.ActionHistory
+	}
+	return access.ActionRead
+}
+
+func recordTarget(ref RecordRef) target {
+	return target{integration: ref.Integration, collection: ref.Collection, record: ref.Record}
+}
+
+// disclose notes in the audit entry what the caller gets to see.
+func (op *operation) disclose(rec *Record) {
+	e := &op.entry
+	e.Record, e.Revision, e.Withheld, e.Masked = rec.ID, rec.Revision, rec.Withheld, rec.Masked
+	if rec.NotModified {
+		return
+	}
+	e.Fields = make([]string, 0, len(rec.Fields))
+	for i := range rec.Fields {
+		if path := rec.Fields[i].Path; len(rec.Masked) == 0 || !slices.Contains(rec.Masked, path) {
+			e.Fields = append(e.Fields, path)
+		}
+	}
+}
+
+// read finds a revision and opens what the caller may see of it.
+func (s *Store) read(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, o ReadOptions) (Record, error) {
+	f, err := findState(tx, sc.collection, id)
+	if err != nil {
+		return Record{}, err
+	}
+	if !f.exists || f.state.life == deleted {
+		return Record{}, ErrNotFound
+	}
+	number, err := s.pick(tx, sc, id, &f, o)
+	if err != nil {
+		return Record{}, err
+	}
+	rev, wrapped, err := readRevision(tx, sc.collection, id, number)
+	if err != nil {
+		if number == f.state.revision && errors.Is(err, ErrNotFound) {
+			err = damaged("revision", errMissing)
+		}
+		return Record{}, err
+	}
+	if sc.collection.expired(&rev.header, s.now()) {
+		return Record{}, ErrNotFound
+	}
+	opener, err := dom.Open(s.identity(sc.collection, id, number), rev.rawHeader, wrapped)
+	if err != nil {
+		return Record{}, openError(err)
+	}
+	rec := describe(sc.collection, id, number, &rev.header, &f.state)
+	return rec, s.reveal(&rec, sc, &rev, opener, o)
+}
+
+// pick chooses the revision that a read is about. One that is not current
+// needs the action history, and that the current one is not erased.
+func (s *Store) pick(tx kv.ReadTx, sc scope, id string, f *found, o ReadOptions) (uint64, error) {
+	current := f.state.revision
+	if !o.Previous && (o.Revision == 0 || o.Revision == current) {
+		return current, nil
+	}
+	if !sc.decision.Allows(access.ActionHistory) {
+		return 0, ErrForbidden
+	}
+	rev, _, err := readRevision(tx, sc.collection, id, current)
+	if err != nil {
+		return 0, damaged("revision", err)
+	}
+	if sc.collection.expired(&rev.header, s.now()) {
+		return 0, ErrNotFound
+	}
+	if !o.Previous {
+		return o.Revision, nil
+	}
+	previous := uint64(0)
+	tx.ScanBack(kv.Revisions, revisionsPrefix(sc.collection.doc.UID, id), revisionKey(sc.collection.doc.UID, id, current), func(key, _ []byte) bool {
+		previous = revisionOfKey(key)
+		return false
+	})
+	if previous == 0 {
+		return 0, ErrNotFound
+	}
+	return previous, nil
+}
+
+func describe(coll *collection, id string, number uint64, h *header, st *state) Record {
+	return Record{
+		ID: id, Revision: number, CreatedAt: h.created, UpdatedAt: h.updated, ValidUntil: h.validUntil,
+		EraseAt: coll.eraseTime(h), Labels: h.labels, Current: number == st.revision, DeletedAt: st.deletedAt,
+		Flat: coll.schema.Flat(),
+	}
+}
+
+// reveal opens the fields that the caller may see into the record.
+func (s *Store) reveal(rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
+	action := access.ActionRead
+	if !rec.Current {
+		action = access.ActionHistory
+	}
+	return s.revealAs(action, rec, sc, rev, opener, o)
+}
+
+func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
+	rec.ETag = etag(rec.Revision, sc, o.Fields, o.Metadata)
+	if slices.Contains(o.IfNone, rec.ETag) {
+		rec.NotModified = true
+		return nil
+	}
+	if o.Metadata {
+		return nil
+	}
+	rec.HasFields = true
+	v := viewer{action: action, sc: sc, wanted: o.Fields, rec: rec}
+	if rev.header.schemaVersion == sc.collection.doc.SchemaVersion {
+		return v.direct(rev, opener)
+	}
+	return v.resplit(rev, opener)
+}
+
+// viewer applies the caller's grants to the fields of a revision.
+type viewer struct {
+	action access.Action
+	sc     scope
+	wanted []string
+	rec    *Record
+}
+
+// direct judges each field by its name first, and opens only what may be seen.
+func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
+	size := 0
+	for _, sealed := range rev.sealed {
+		size += len(sealed)
+	}
+	buf := make([]byte, 0, size)
+	v.rec.Fields = make([]schema.Value, 0, len(rev.sealed))
+	for i, path := range rev.header.fields {
+		grant, wanted := v.grant(path)
+		if !wanted || grant.Kind == access.None {
+			continue
+		}
+		from := len(buf)
+		next, err := opener.Field(buf, path, rev.sealed[i])
+		if err != nil {
+			return openError(err)
+		}
+		buf = next
+		v.add(path, buf[from:len(buf):len(buf)], grant)
+	}
+	return nil
+}
+
+// resplit opens a revision that was written under an older schema: its parents
+// are split by the current one before any rule applies, since a field may since
+// have become one of its own.
+func (v *viewer) resplit(rev *revision, opener envelope.Opener) error {
+	values, err := openAll(rev, opener)
+	if err != nil {
+		return err
+	}
+	for _, value := range v.sc.collection.schema.Resplit(values) {
+		if grant, wanted := v.grant(value.Path); wanted && grant.Kind != access.None {
+			v.add(value.Path, value.JSON, grant)
+		}
+	}
+	return nil
+}
+
+// grant returns what the caller may see of a field, and whether it asked for
+// it; a field that it may not see is noted as withheld.
+func (v *viewer) grant(path string) (access.Grant, bool) {
+	if v.wanted != nil && !selected(v.wanted, path) {
+		return access.Grant{}, false
+	}
+	grant := v.sc.decision.Read(v.action, path)
+	if grant.Kind == access.None {
+		v.rec.Withheld = append(v.rec.Withheld, path)
+	}
+	return grant, true
+}
+
+func (v *viewer) add(path string, json []byte, grant access.Grant) {
+	if grant.Kind == access.Masked {
+		v.rec.Masked = append(v.rec.Masked, path)
+		json = access.Mask(nil, grant.Mask, json)
+	}
+	v.rec.Fields = append(v.rec.Fields, schema.Value{Path: path, JSON: json})
+}
+
+// selected reports whether a path, or a parent of it, was asked for.
+func selected(fields []string, path string) bool {
+	for _, f := range fields {
+		if path == f || len(path) > len(f) && path[len(f)] == '/' && strings.HasPrefix(path, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// openAll opens every field of a revision.
+func openAll(rev *revision, opener envelope.Opener) ([]schema.Value, error) {
+	values := make([]schema.Value, len(rev.sealed))
+	for i, path := range rev.header.fields {
+		json, err := opener.Field(nil, path, rev.sealed[i])
+		if err != nil {
+			return nil, openError(err)
+		}
+		values[i] = schema.Value{Path: path, JSON: json}
+	}
+	return values, nil
+}
+
+// GetField returns one value of a record.
+func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path string, o ReadOptions) (out FieldValue, err error) {
+	op := s.start(c, readAction(o), recordTarget(ref))
+	defer func() { err = op.end(err) }()
+	sc, err := s.authorise(c, access.ActionRead, ref.CollectionRef)
+	if err != nil {
+		return out, err
+	}
+	if sc.decision.Read(readAction(o), path).Kind == access.None && sc.decision.Read(access.ActionRead, path).Kind == access.None {
+		op.entry.Withheld = []string{path}
+		return out, ErrForbidden
+	}
+	o.Fields = []string{path}
+	var rec Record
+	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
+		rec, err = s.read(tx, sc, dom, ref.Record, o)
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	op.disclose(&rec)
+	return pickField(sc.collection, &rec, path)
+}
+
+func pickField(coll *collection, rec *Record, path string) (FieldValue, error) {
+	out := FieldValue{Revision: rec.Revision, ETag: rec.ETag}
+	if rec.NotModified {
+		return out, nil
+	}
+	if f, ok := coll.schema.Field(path); ok {
+		out.Base64 = f.Base64
+	}
+	out.Masked = slices.Contains(rec.Masked, path)
+	for _, v := range rec.Fields {
+		if v.Path == path {
+			out.JSON = v.JSON
+			return out, nil
+		}
+	}
+	if slices.Contains(rec.Withheld, path) {
+		return FieldValue{}, ErrForbidden
+	}
+	return FieldValue{}, ErrNotFound
+}

@@ -1,0 +1,63 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"strongroom/envelope"
+	"strongroom/internal/audit"
+	"strongroom/internal/uid"
+)
+
+// Ready says why the store is not as well as it should be; nothing when it is.
+func (s *Store) Ready() (reasons []Reason) {
+	for _, d := range s.domains.Health() {
+		reasons = append(reasons, Reason{
+			Code: "key_service_unavailable", Degraded: d.Serving,
+			Detail: fmt.Sprintf("%s has been away since %s; %s serves with the keys held in memory until %s (%s)",
+				s.keys.Name(), d.Since.UTC().Format(time.RFC3339), s.domainName(d.Integration), d.Until.UTC().Format(time.RFC3339), d.Reason),
+		})
+	}
+	cat := s.catalog.Load()
+	if n := len(cat.damaged); n > 0 {
+		reasons = append(reasons, Reason{Code: "integrity", Degraded: true, Detail: fmt.Sprintf("%d control-plane values failed their integrity check; run fsck", n)})
+	}
+	for _, in := range cat.integrations {
+		for _, coll := range in.collections {
+			if b := coll.doc.Backfill; b != nil && b.Problem != "" {
+				reasons = append(reasons, Reason{Code: "backfill_failed", Degraded: true, Detail: in.name + "/" + coll.name + ": " + b.Problem})
+			}
+		}
+	}
+	return reasons
+}
+
+// domainName names a key domain for people.
+func (s *Store) domainName(id uid.UID) string {
+	if id.IsZero() {
+		return "the system domain"
+	}
+	if cat := s.catalog.Load(); cat != nil {
+		for name, in := range cat.integrations {
+			if in.doc.UID == id {
+				return "integration " + name
+			}
+		}
+	}
+	return "integration " + id.String()
+}
+
+// keyEvent logs and audits what happens to a held key domain.
+func (s *Store) keyEvent(e envelope.Event) {
+	s.logger.Warn("key domain "+string(e.Kind), "domain", s.domainName(e.Integration), "keys", s.keys.Name(), "reason", e.Err)
+	entry := audit.Entry{
+		Phase: audit.Event, Time: s.now(), Event: "key_domain_" + string(e.Kind),
+		Target: s.domainName(e.Integration),
+	}
+	if e.Err != nil {
+		entry.Detail = e.Err.Error()
+	}
+	if err := s.audit.Write(&entry); err != nil {
+		s.logger.Error("the audit log cannot be written", "error", err)
+	}
+}

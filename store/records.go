@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+
+	"strongroom/internal/access"
+	"strongroom/internal/uid"
+)
+
+// CreateRecord stores a new record. Its id is a UUIDv7 unless the caller gives
+// one, which needs that creating is not tied to a condition.
+func (s *Store) CreateRecord(ctx context.Context, c Caller, ref CollectionRef, in RecordInput, o WriteOptions) (res WriteResult, err error) {
+	op := s.start(c, access.ActionCreate, target{integration: ref.Integration, collection: ref.Collection, record: in.ID})
+	defer func() { err = op.end(err) }()
+	id := in.ID
+	if id == "" {
+		id = uid.NewV7(s.now())
+	} else if err := checkRecordID("/id", id); err != nil {
+		return res, err
+	}
+	return s.write(ctx, op, ref, id, o, func(sc scope, f *found) (draft, error) {
+		if f.visibleRevision() != 0 {
+			return draft{}, ErrExists
+		}
+		return s.writer(sc, op).fresh(id, in)
+	})
+}
+
+func (s *Store) writer(sc scope, op *operation) *writer {
+	return &writer{s: s, sc: sc, action: op.action(), now: s.now().UTC()}
+}
+
+// write authorises, claims the idempotency key and runs a write of one record.
+func (s *Store) write(ctx context.Context, op *operation, ref CollectionRef, id string, o WriteOptions, make func(scope, *found) (draft, error)) (res WriteResult, err error) {
+	sc, err := s.authorise(op.caller, op.action(), ref)
+	if err != nil {
+		return res, err
+	}
+	cl, err := s.claim(ctx, op.caller, o)
+	if err != nil {
+		return res, err
+	}
+	defer cl.release()
+	w := &write{s: s, op: op, ref: ref, sc: sc, claim: cl, pre: o.Precondition, draft: make, id: id}
+	if res, ok := w.replayed(); ok {
+		return res, nil
+	}
+	res, err = w.run(ctx)
+	op.entry.Record, op.entry.Revision = w.id, res.Revision
+	return res, err
+}
+
+// PutRecord replaces what the caller may write of a record, or creates it when
+// the caller may create.
+func (s *Store) PutRecord(ctx context.Context, c Caller, ref RecordRef, in RecordInput, o WriteOptions) (res WriteResult, err error) {
+	action, err := s.putAction(c, ref, o)
+	op := s.start(c, action, recordTarget(ref))
+	defer func() { err = op.end(err) }()
+	if err != nil {
+		return res, err
+	}
+	if err := checkRecordID("", ref.Record); err != nil {
+		return res, err
+	}
+	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
+		return s.put(sc, op, f, ref.Record, in)
+	})
+}
+
+// putAction says what a PUT may be: an update, a creation for whoever may only
+// create.
+func (s *Store) putAction(c Caller, ref RecordRef, o WriteOptions) (access.Action, error) {
+	_, err := s.authorise(c, access.ActionUpdate, ref.CollectionRef)
+	if err == nil && !o.Absent {
+		return access.ActionUpdate, nil
+	}
+	if _, again := s.authorise(c, access.ActionCreate, ref.CollectionRef); again == nil {
+		return access.ActionCreate, nil
+	}
+	return access.ActionUpdate, err
+}
+
+func (s *Store) put(sc scope, op *operation, f *found, id string, in RecordInput) (draft, error) {
+	w := s.writer(sc, op)
+	if f.visibleRevision() == 0 {
+		if !sc.decision.Allows(access.ActionCreate) {
+			return draft{}, ErrNotFound
+		}
+		w.action = access.ActionCreate
+		return w.fresh(id, in)
+	}
+	if sc.collection.expired(&f.revision.header, s.now()) {
+		return draft{}, ErrConflict
+	}
+	if w.action == access.ActionCreate {
+		return draft{}, ErrExists
+	}
+	return w.replacing(id, f, in)
+}
+
+// PatchRecord merges changes into a record (RFC 7396).
+func (s *Store) PatchRecord(ctx context.Context, c Caller, ref RecordRef, in RecordInput, o WriteOptions) (res WriteResult, err error) {
+	op := s.start(c, access.ActionUpdate, recordTarget(ref))
+	defer func() { err = op.end(err) }()
+	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
+		if f.visibleRevision() == 0 || sc.collection.expired(&f.revision.header, s.now()) {
+			return draft{}, ErrNotFound
+		}
+		return s.writer(sc, op).merging(ref.Record, f, in)
+	})
+}
+
+// RollbackRecord makes an earlier revision the content of a new one. Its values
+// are copied inside the store; the caller does not get to see them.
+func (s *Store) RollbackRecord(ctx context.Context, c Caller, ref RecordRef, revision uint64, o WriteOptions) (res WriteResult, err error) {
+	op := s.start(c, access.ActionRollback, recordTarget(ref))
+	defer func() { err = op.end(err) }()
+	sc, err := s.authorise(c, access.ActionRollback, ref.CollectionRef)
+	if err != nil {
+		return res, err
+	}
+	old, err := s.readOld(ctx, sc, ref.Record, revision)
+	if err != nil {
+		return res, err
+	}
+	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
+		return s.rolledBack(sc, op, f, ref.Record, old)
+	})
+}

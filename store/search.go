@@ -1,0 +1,215 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+
+	"strongroom/envelope"
+	"strongroom/internal/access"
+	"strongroom/internal/schema"
+	"strongroom/store/kv"
+)
+
+// criterion is one equality of a search.
+type criterion struct {
+	field  schema.Field
+	normal []byte
+}
+
+// criteria checks what a search asks: indexed fields that the caller may
+// search, and whose index is complete.
+func (s *Store) criteria(sc scope, where []schema.Value) ([]criterion, error) {
+	if len(where) == 0 {
+		return nil, invalid("/where", "name at least one indexed field")
+	}
+	if len(where) > 8 {
+		return nil, invalid("/where", "a search names at most 8 fields")
+	}
+	out := make([]criterion, 0, len(where))
+	for _, v := range where {
+		if !sc.decision.MaySearch(v.Path) {
+			return nil, &FieldsForbidden{Pointers: []string{"/where/" + v.Path}}
+		}
+		c, err := sc.collection.criterion(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (coll *collection) criterion(v schema.Value) (criterion, error) {
+	f, ok := coll.indexedField(v.Path)
+	if !ok {
+		return criterion{}, invalid("/where/"+v.Path, "this field has no index (x-index)")
+	}
+	if coll.filling[v.Path] {
+		return criterion{}, fmt.Errorf("%w: the index of %s is being filled", ErrConflict, strconv.Quote(v.Path))
+	}
+	normal, err := schema.Normalise(f.Normalise, v.JSON)
+	if err != nil || bytes.Equal(bytes.TrimSpace(v.JSON), []byte("null")) {
+		return criterion{}, invalid("/where/"+v.Path, "a value of this type cannot be searched for")
+	}
+	return criterion{field: f, normal: normal}, nil
+}
+
+// SearchRecords returns the records whose indexed fields have these values.
+// The blind index proposes candidates; each is decrypted and compared.
+func (s *Store) SearchRecords(ctx context.Context, c Caller, ref CollectionRef, o SearchOptions) (page Page, err error) {
+	op := s.start(c, access.ActionSearch, target{integration: ref.Integration, collection: ref.Collection})
+	defer func() { err = op.end(err) }()
+	sc, err := s.authorise(c, access.ActionSearch, ref)
+	if err != nil {
+		return page, err
+	}
+	op.searched(o.Where)
+	criteria, err := s.criteria(sc, o.Where)
+	if err != nil {
+		return page, err
+	}
+	limit, err := pageLimit(o.Limit)
+	if err != nil {
+		return page, err
+	}
+	w := s.searching(sc, criteria, o.Labels, o.Fields, limit)
+	return s.onePage(ctx, op, w, searchQuery(c, sc, criteria, o), o.Cursor)
+}
+
+func (op *operation) searched(where []schema.Value) {
+	for _, v := range where {
+		op.entry.Searched = append(op.entry.Searched, v.Path)
+	}
+}
+
+func searchQuery(c Caller, sc scope, criteria []criterion, o SearchOptions) *query {
+	q := newQuery(c, sc.collection, "search")
+	for _, cr := range criteria {
+		q.add(cr.field.Path, string(cr.normal))
+	}
+	q.addLabels(o.Labels)
+	q.add(o.Fields...)
+	return q
+}
+
+func (s *Store) searching(sc scope, criteria []criterion, labels map[string]string, fields []string, limit int) *walk {
+	lead := leading(criteria)
+	w := &walk{s: s, sc: sc, action: access.ActionSearch, fields: fields, all: fields == nil, limit: limit}
+	w.match = func(_ string, rev *revision, opener envelope.Opener) (bool, error) {
+		if !(&ListOptions{Labels: labels}).matches(&rev.header) {
+			return false, nil
+		}
+		return sc.collection.holds(rev, opener, criteria)
+	}
+	w.next = byToken(sc.collection, lead)
+	return w
+}
+
+// leading returns the criterion that proposes the fewest candidates: a unique
+// field before others.
+func leading(criteria []criterion) criterion {
+	for _, c := range criteria {
+		if c.field.Index == schema.IndexUnique {
+			return c
+		}
+	}
+	return criteria[0]
+}
+
+// byToken walks the records with a token; a position is an id.
+func byToken(coll *collection, lead criterion) proposer {
+	return func(tx kv.ReadTx, dom *envelope.Domain, position string, visit func(position, id string) bool) {
+		_, generation := dom.Generation()
+		prefix := indexPrefix(coll.doc.UID, lead.field.Path, generation, coll.leadToken(dom, lead))
+		tx.Scan(kv.Index, from(prefix, position), after(prefix), func(key, _ []byte) bool {
+			id := string(key[len(prefix):])
+			return visit(id, id)
+		})
+	}
+}
+
+func (coll *collection) leadToken(dom *envelope.Domain, lead criterion) []byte {
+	bits := coll.tokenBits
+	if lead.field.Index == schema.IndexUnique {
+		bits = uniqueBits
+	}
+	return dom.Token(coll.doc.UID, lead.field.Path, lead.normal, bits)
+}
+
+// holds opens the searched fields of a candidate and compares them.
+func (coll *collection) holds(rev *revision, opener envelope.Opener, criteria []criterion) (bool, error) {
+	values, err := coll.searchable(rev, opener, criteria)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range criteria {
+		if !holdsOne(values, c) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func holdsOne(values []schema.Value, c criterion) bool {
+	for _, v := range values {
+		if v.Path == c.field.Path {
+			normal, err := schema.Normalise(c.field.Normalise, v.JSON)
+			return err == nil && bytes.Equal(normal, c.normal)
+		}
+	}
+	return false
+}
+
+// searchable opens the fields that are compared: those alone, unless the
+// revision was written under an older schema.
+func (coll *collection) searchable(rev *revision, opener envelope.Opener, criteria []criterion) ([]schema.Value, error) {
+	if rev.header.schemaVersion != coll.doc.SchemaVersion {
+		values, err := openAll(rev, opener)
+		return coll.schema.Resplit(values), err
+	}
+	var values []schema.Value
+	for i, path := range rev.header.fields {
+		for _, c := range criteria {
+			if c.field.Path != path {
+				continue
+			}
+			json, err := opener.Field(nil, path, rev.sealed[i])
+			if err != nil {
+				return nil, openError(err)
+			}
+			values = append(values, schema.Value{Path: path, JSON: json})
+		}
+	}
+	return values, nil
+}
+
+// LookupRecord returns the one record that a search finds: by a unique field,
+// or ErrConflict when there are several.
+func (s *Store) LookupRecord(ctx context.Context, c Caller, ref CollectionRef, where []schema.Value, o ReadOptions) (rec Record, err error) {
+	op := s.start(c, access.ActionSearch, target{integration: ref.Integration, collection: ref.Collection})
+	defer func() { err = op.end(err) }()
+	sc, err := s.authorise(c, access.ActionSearch, ref)
+	if err != nil {
+		return rec, err
+	}
+	op.searched(where)
+	criteria, err := s.criteria(sc, where)
+	if err != nil {
+		return rec, err
+	}
+	records, _, err := s.searching(sc, criteria, nil, o.Fields, 2).page(ctx, "")
+	switch {
+	case err != nil:
+		return rec, err
+	case len(records) == 0:
+		return rec, ErrNotFound
+	case len(records) > 1:
+		return rec, fmt.Errorf("%w: more than one record matches; use :search", ErrConflict)
+	case records[0].Damaged:
+		return rec, ErrIntegrity
+	}
+	op.disclose(&records[0])
+	return records[0], nil
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"strongroom/envelope"
+	"strongroom/internal/access"
+	"strongroom/internal/schema"
+	"strongroom/internal/uid"
+	"strongroom/store/kv"
+)
+
+// upsertAction says what an upsert needs to be allowed; finding a record needs
+// the right to search its key as well.
+func upsertAction(how OnConflict) (access.Action, error) {
+	switch how {
+	case Replace, Merge:
+		return access.ActionUpdate, nil
+	case Ignore, Fail:
+		return access.ActionCreate, nil
+	}
+	return "", invalid("/on_conflict", "want replace, merge, ignore or fail")
+}
+
+// UpsertRecord creates a record, or does with the one that has the same value
+// of a unique field what OnConflict says.
+func (s *Store) UpsertRecord(ctx context.Context, c Caller, ref CollectionRef, in RecordInput, o UpsertOptions) (res WriteResult, err error) {
+	action, bad := upsertAction(o.OnConflict)
+	op := s.start(c, action, target{integration: ref.Integration, collection: ref.Collection})
+	defer func() { err = op.end(err) }()
+	if bad != nil {
+		return res, bad
+	}
+	u, err := s.upserter(op, ref, o.Key, o.OnConflict)
+	if err != nil {
+		return res, err
+	}
+	cl, err := s.claim(ctx, c, o.WriteOptions)
+	if err != nil {
+		return res, err
+	}
+	defer cl.release()
+	w := u.write(in, cl)
+	w.pre = o.Precondition
+	if res, ok := w.replayed(); ok {
+		return res, nil
+	}
+	res, err = w.run(ctx)
+	op.entry.Record, op.entry.Revision = w.id, res.Revision
+	return res, err
+}
+
+// upserter makes the writes of upserts on one key.
+type upserter struct {
+	s   *Store
+	op  *operation
+	ref CollectionRef
+	sc  scope
+	key schema.Field
+	how OnConflict
+}
+
+func (s *Store) upserter(op *operation, ref CollectionRef, key string, how OnConflict) (*upserter, error) {
+	sc, err := s.authorise(op.caller, op.action(), ref)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.authorise(op.caller, access.ActionCreate, ref); err != nil {
+		return nil, err
+	}
+	f, ok := sc.collection.indexedField(key)
+	switch {
+	case !sc.decision.MaySearch(key):
+		return nil, &FieldsForbidden{Pointers: []string{"/key"}}
+	case !ok || f.Index != schema.IndexUnique:
+		return nil, invalid("/key", "an upsert needs a unique field (x-index: unique)")
+	case sc.collection.filling[key]:
+		return nil, fmt.Errorf("%w: the index of the key is being filled", ErrConflict)
+	}
+	return &upserter{s: s, op: op, ref: ref, sc: sc, key: f, how: how}, nil
+}
+
+func (u *upserter) write(in RecordInput, cl *claim) *write {
+	fresh := in.ID
+	if fresh == "" {
+		fresh = uid.NewV7(u.s.now())
+	}
+	w := &write{s: u.s, op: u.op, ref: u.ref, sc: u.sc, claim: cl}
+	w.find = func(tx kv.ReadTx, dom *envelope.Domain) (string, error) {
+		id, err := u.find(tx, dom, w.sc.collection, in)
+		if id == "" {
+			id = fresh
+		}
+		return id, err
+	}
+	w.draft = func(sc scope, f *found) (draft, error) {
+		d, err := u.draft(sc, f, w.id, in)
+		if err == errUnchanged {
+			h := &f.revision.header
+			w.result = WriteResult{ID: w.id, Revision: f.state.revision, CreatedAt: h.created, UpdatedAt: h.updated, Unchanged: true, ETag: etag(f.state.revision, sc, nil, false)}
+		}
+		return d, err
+	}
+	return w
+}
+
+// find returns the id of the record that holds the key, "" when none does.
+func (u *upserter) find(tx kv.ReadTx, dom *envelope.Domain, coll *collection, in RecordInput) (string, error) {
+	values, err := coll.schema.Split(orEmptyObject(in.Fields))
+	if err != nil {
+		return "", asInvalid("/fields", err)
+	}
+	token, err := coll.token(dom, u.key, values)
+	if err != nil {
+		return "", err
+	}
+	if token == nil {
+		return "", invalid("/fields/"+u.key.Path, "the key of an upsert must have a value")
+	}
+	_, generation := dom.Generation()
+	prefix := indexPrefix(coll.doc.UID, u.key.Path, generation, token)
+	id := ""
+	tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
+		id = string(bytes.Clone(key[len(prefix):]))
+		return false
+	})
+	return id, nil
+}
+
+func (u *upserter) draft(sc scope, f *found, id string, in RecordInput) (draft, error) {
+	w := u.s.writer(sc, u.op)
+	if f.visibleRevision() == 0 || sc.collection.expired(&f.revision.header, u.s.now()) {
+		w.action = access.ActionCreate
+		return w.fresh(id, in)
+	}
+	switch u.how {
+	case Replace:
+		return w.replacing(id, f, in)
+	case Merge:
+		return w.merging(id, f, in)
+	case Ignore:
+		return draft{}, errUnchanged
+	}
+	return draft{}, &UniqueConflict{Path: u.key.Path}
+}
