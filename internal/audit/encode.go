@@ -53,6 +53,7 @@ func appendWhat(b []byte, e *Entry) []byte {
 	b = appendStrings(b, `,"masked":`, e.Masked)
 	b = appendStrings(b, `,"withheld":`, e.Withheld)
 	b = appendStrings(b, `,"searched":`, e.Searched)
+	b = appendStrings(b, `,"records":`, e.Records)
 	return appendUint(b, `,"count":`, e.Count)
 }
 

@@ -112,7 +112,7 @@ func drawEntry(t *rapid.T) *Entry {
 		TokenID: text("token"), SecretID: text("secret"), Address: text("address"), RequestID: text("request"), TraceParent: text("trace"),
 		Action: text("action"), Integration: text("integration"), Collection: text("collection"), Record: text("record"),
 		Revision: rapid.Uint64().Draw(t, "revision"), Target: text("target"),
-		Fields: list("fields"), Masked: list("masked"), Withheld: list("withheld"), Searched: list("searched"),
+		Fields: list("fields"), Masked: list("masked"), Withheld: list("withheld"), Searched: list("searched"), Records: list("records"),
 		Count: rapid.Uint64().Draw(t, "count"), Outcome: rapid.SampledFrom([]Result{Allowed, Denied, Failed, ""}).Draw(t, "outcome"),
 		Code: text("code"), Duration: time.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "us")) * time.Microsecond,
 		Event: text("event"), Detail: text("detail"), Lost: rapid.Uint64().Draw(t, "lost"),

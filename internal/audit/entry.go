@@ -39,7 +39,7 @@ const (
 //	 "address":"192.0.2.7","request_id":"…","traceparent":"00-…",
 //	 "action":"read","integration":"acme-eu","collection":"customers","record":"…","revision":3,
 //	 "target":"role/billing-reader","fields":["email"],"masked":["card"],"withheld":["ssn"],
-//	 "searched":["email"],"count":1,"outcome":"allowed","code":"…","duration_us":312,
+//	 "searched":["email"],"records":["r1"],"count":1,"outcome":"allowed","code":"…","duration_us":312,
 //	 "event":"…","detail":"…","lost":2}
 type Entry struct {
 	Time      time.Time // when zero, Write uses the log's clock
@@ -66,6 +66,7 @@ type Entry struct {
 	Masked      []string // names of fields given masked
 	Withheld    []string // names of fields not given
 	Searched    []string // names of fields searched by
+	Records     []string // ids, where an entry stands for several records
 	Count       uint64   // records, where an entry stands for several
 
 	// How it ended.
@@ -81,7 +82,12 @@ type Entry struct {
 
 // The events that the log itself writes.
 const (
-	EventTornTail   = "audit_torn_tail_repaired"
-	EventGap        = "audit_gap"
+	// EventTornTail says that a crash left half a line, which was cut off.
+	EventTornTail = "audit_torn_tail_repaired"
+	// EventGap counts in Lost the entries that were refused before it. Where a
+	// failing disk didn't let a file be cut back, some of them may stand there
+	// all the same, and a gap may be told twice: never too few.
+	EventGap = "audit_gap"
+	// EventSyncFailed says that the disk would not promise to keep entries.
 	EventSyncFailed = "audit_sync_failed"
 )

@@ -251,6 +251,7 @@ type wire struct {
 	Masked      []string  `json:"masked"`
 	Withheld    []string  `json:"withheld"`
 	Searched    []string  `json:"searched"`
+	Records     []string  `json:"records"`
 	Count       uint64    `json:"count"`
 	Outcome     Result    `json:"outcome"`
 	Code        string    `json:"code"`
@@ -276,7 +277,7 @@ func parseLine(line []byte) (Entry, error) {
 		Address: w.Address, RequestID: w.RequestID, TraceParent: w.TraceParent,
 		Action: w.Action, Integration: w.Integration, Collection: w.Collection, Record: w.Record,
 		Revision: w.Revision, Target: w.Target, Fields: w.Fields, Masked: w.Masked,
-		Withheld: w.Withheld, Searched: w.Searched, Count: w.Count, Outcome: w.Outcome, Code: w.Code,
+		Withheld: w.Withheld, Searched: w.Searched, Records: w.Records, Count: w.Count, Outcome: w.Outcome, Code: w.Code,
 		Duration: time.Duration(w.DurationUS) * time.Microsecond,
 		Event:    w.Event, Detail: w.Detail, Lost: w.Lost,
 	}, nil
