@@ -25,8 +25,8 @@ const (
 // call is one request as it will be sent, more than once if need be.
 type call struct {
 	method string
-	path   string // escaped
-	query  url.Values
+	path   string   // escaped
+	query  []string // name=value, escaped
 	header http.Header
 	body   []byte
 	// safe says that sending it again does no harm when the first sending's
@@ -60,10 +60,17 @@ func (c *call) set(name, value string) {
 }
 
 func (c *call) param(name, value string) {
-	if c.query == nil {
-		c.query = url.Values{}
+	c.query = append(c.query, url.QueryEscape(name)+"="+url.QueryEscape(value))
+}
+
+// list sets a parameter that has commas between its values; one inside a value
+// is escaped.
+func (c *call) list(name string, values []string) {
+	escaped := make([]string, len(values))
+	for i, v := range values {
+		escaped[i] = url.QueryEscape(v)
 	}
-	c.query.Set(name, value)
+	c.query = append(c.query, name+"="+strings.Join(escaped, ","))
 }
 
 // conditions sets the preconditions. A conditional write is not safe to send
@@ -171,7 +178,7 @@ func (c *Client) send(ctx context.Context, q *call, body io.Reader, hasBody bool
 	}
 	target := c.base + q.path
 	if len(q.query) > 0 {
-		target += "?" + q.query.Encode()
+		target += "?" + strings.Join(q.query, "&")
 	}
 	req, err := http.NewRequestWithContext(ctx, q.method, target, body)
 	if err != nil {

@@ -80,9 +80,7 @@ func (c *Client) ListCollections(ctx context.Context, integration string) ([]Col
 
 // DeleteCollection deletes a collection.
 func (c *Client) DeleteCollection(ctx context.Context, ref CollectionRef) error {
-	q := del(collectionPath(ref))
-	q.param("confirm", ref.Collection)
-	_, err := c.do(ctx, q)
+	_, err := c.do(ctx, del(collectionPath(ref)))
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -133,7 +132,7 @@ func (c *Client) GetRecord(ctx context.Context, ref RecordRef, o ReadOptions) (*
 		q.param("view", "metadata")
 	}
 	if o.Fields != nil {
-		q.param("fields", joinFields(o.Fields))
+		q.list("fields", o.Fields)
 	}
 	a, err := c.do(ctx, q)
 	if err != nil {
@@ -181,7 +180,7 @@ func (o ListOptions) params(q *call) {
 		q.param("valid_until_before", o.ValidUntilBefore.Format(time.RFC3339Nano))
 	}
 	if o.Fields != nil {
-		q.param("fields", joinFields(o.Fields))
+		q.list("fields", o.Fields)
 	}
 	if o.Limit > 0 {
 		q.param("limit", strconv.Itoa(o.Limit))
@@ -249,5 +248,3 @@ func (c *Client) page(ctx context.Context, q *call) (*Page, error) {
 	}
 	return page, nil
 }
-
-func joinFields(paths []string) string { return strings.Join(paths, ",") }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"strings"
 )
 
 // ImportOptions go with an import.
@@ -22,16 +21,17 @@ type ImportOptions struct {
 
 // ImportResult tells what became of a line.
 type ImportResult struct {
-	Line   int      `json:"line"` // from 1
-	Status int      `json:"status"`
-	ID     string   `json:"id,omitempty"`
-	Error  *Problem `json:"error,omitempty"` // of a line that failed
+	Line    int // from 1
+	ID      string
+	Created bool  // false: a record was there and was written or left alone
+	Err     error // of a line that was not stored: a *Problem
 }
 
 // Import streams lines, each the JSON of a record as POST takes it (NDJSON), to
 // the server and yields what became of each while it still reads. An import is
-// not sent again by itself: what was yielded was stored. ErrTruncated comes when
-// fewer results came than the server said.
+// not sent again by itself: what was yielded was stored. A failed line is a
+// result; an error ends the import. ErrTruncated comes when the stream lacks its
+// end mark: lines that were not answered may have been stored all the same.
 func (c *Client) Import(ctx context.Context, ref CollectionRef, o ImportOptions, lines io.Reader) iter.Seq2[ImportResult, error] {
 	return func(yield func(ImportResult, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -43,18 +43,38 @@ func (c *Client) Import(ctx context.Context, ref CollectionRef, o ImportOptions,
 		}
 		defer res.Body.Close()
 		for line, err := range streamLines(res) {
-			var r ImportResult
-			if err == nil && isEnd(line) {
+			if err != nil {
+				yield(ImportResult{}, err)
 				return
 			}
-			if err == nil {
-				err = decodeLine(line, &r)
-			}
+			r, err := readResult(line)
 			if !yield(r, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// readResult reads the line of a result. That of a failed line is a problem
+// document with the line's number.
+func readResult(line []byte) (ImportResult, error) {
+	var wire struct {
+		Line   int    `json:"line"`
+		Status int    `json:"status"`
+		ID     string `json:"id"`
+	}
+	if err := decodeLine(line, &wire); err != nil {
+		return ImportResult{}, err
+	}
+	r := ImportResult{Line: wire.Line, ID: wire.ID, Created: wire.Status == http.StatusCreated}
+	if wire.Status >= 300 {
+		p := new(Problem)
+		if err := decodeLine(line, p); err != nil {
+			return r, err
+		}
+		r.Err = p
+	}
+	return r, nil
 }
 
 func importCall(ref CollectionRef, o ImportOptions) *call {
@@ -118,108 +138,75 @@ func (c *Client) Export(ctx context.Context, ref CollectionRef, o ListOptions) i
 // readExport yields records until the end mark; nil also when the consumer
 // stopped.
 func readExport(res *http.Response, yield func(*Record, error) bool) error {
-	count := uint64(0)
 	for line, err := range streamLines(res) {
 		if err != nil {
 			return err
-		}
-		if mark, ok := endMark(line); ok {
-			if mark.Count != count {
-				return fmt.Errorf("%w: %d of %d records came", ErrTruncated, count, mark.Count)
-			}
-			return nil
 		}
 		r := new(Record)
 		if err := r.read(bytes.Clone(line)); err != nil {
 			return err
 		}
-		if count++; !yield(r, nil) {
+		if !yield(r, nil) {
 			return nil
 		}
 	}
-	return ErrTruncated
+	return nil
 }
 
-// Backup writes a backup of the whole store to w as the server streams it.
-// recipient is an age recipient to seal it for; empty leaves labels and ids
-// readable in it. The caller verifies what came: see `strongroom restore --check`.
-func (c *Client) Backup(ctx context.Context, recipient string, w io.Writer) (int64, error) {
-	body := map[string]string{}
-	if recipient != "" {
-		body["recipient"] = recipient
-	}
-	q, err := post("/v1/backups", body)
-	if err != nil {
-		return 0, err
-	}
-	res, _, err := c.send(ctx, q, bytes.NewReader(q.body), true)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	n, err := io.Copy(w, res.Body)
-	if err != nil {
-		return n, fmt.Errorf("%w: %w", ErrTruncated, err)
-	}
-	return n, nil
+// endMark is the last line of a stream.
+type endMark struct {
+	End     bool     `json:"end"`
+	Count   uint64   `json:"count"`  // records, or lines that were stored
+	Failed  uint64   `json:"failed"` // lines that were not
+	Problem *Problem `json:"problem"`
 }
 
-type end struct {
-	End   bool   `json:"end"`
-	Count uint64 `json:"count"`
-}
-
-// isEnd tells the end mark from a line of content: only the mark begins so.
-func isEnd(line []byte) bool {
-	return strings.HasPrefix(string(line[:min(len(line), 16)]), `{"end":true`)
-}
-
-func endMark(line []byte) (mark end, ok bool) {
-	if !isEnd(line) || json.Unmarshal(line, &mark) != nil {
-		return end{}, false
+// streamLines yields the lines of an NDJSON body up to its end mark, each valid
+// until the next one. A stream that ends without a mark, whose mark says that it
+// broke off, or whose count is not what came, ends in an error.
+func streamLines(res *http.Response) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		lines := bufio.NewScanner(res.Body)
+		lines.Buffer(make([]byte, 64<<10), maxAnswer)
+		came := uint64(0)
+		for lines.Scan() {
+			line := lines.Bytes()
+			if bytes.HasPrefix(line, []byte(`{"end":`)) {
+				if err := readEnd(line, came); err != nil {
+					yield(nil, err)
+				}
+				return
+			}
+			if came++; !yield(line, nil) {
+				return
+			}
+		}
+		err := ErrTruncated
+		if cause := lines.Err(); cause != nil {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+		yield(nil, err)
 	}
-	return mark, mark.End
 }
 
-// decodeLine reads a result, or the problem that ended the stream.
+// readEnd checks the end mark against the number of lines that came.
+func readEnd(line []byte, came uint64) error {
+	var mark endMark
+	if err := decodeLine(line, &mark); err != nil {
+		return err
+	}
+	switch {
+	case mark.Problem != nil:
+		return fmt.Errorf("%w: %w", ErrTruncated, mark.Problem)
+	case !mark.End || mark.Count+mark.Failed != came:
+		return fmt.Errorf("%w: %d of %d lines came", ErrTruncated, came, mark.Count+mark.Failed)
+	}
+	return nil
+}
+
 func decodeLine(line []byte, into any) error {
 	if err := json.Unmarshal(line, into); err != nil {
 		return fmt.Errorf("client: a line of the stream is not what was expected: %w", err)
 	}
 	return nil
-}
-
-// streamLines yields the lines of an NDJSON body, valid until the next one. A
-// line that is a problem document ends it with that error.
-func streamLines(res *http.Response) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		lines := bufio.NewScanner(res.Body)
-		lines.Buffer(make([]byte, 64<<10), maxAnswer)
-		for lines.Scan() {
-			if len(lines.Bytes()) == 0 {
-				continue
-			}
-			if p := problemLine(lines.Bytes()); p != nil {
-				yield(nil, p)
-				return
-			}
-			if !yield(lines.Bytes(), nil) {
-				return
-			}
-		}
-		if err := lines.Err(); err != nil {
-			yield(nil, fmt.Errorf("%w: %w", ErrTruncated, err))
-		}
-	}
-}
-
-func problemLine(line []byte) *Problem {
-	if !bytes.HasPrefix(line, []byte(`{"type":`)) {
-		return nil
-	}
-	p := new(Problem)
-	if json.Unmarshal(line, p) != nil || p.Code == "" {
-		return nil
-	}
-	return p
 }
