@@ -46,12 +46,12 @@ func (e *Engine) Check(ctx context.Context, progress func(Progress)) error {
 func (e *Engine) checkStructure(ctx context.Context) error {
 	e.writeMu.Lock()
 	defer e.writeMu.Unlock()
-	tx, err := e.beginRead(ctx)
+	m, err := e.moment(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	return problems(tx)
+	defer m.release()
+	return problems(m.tx)
 }
 
 func problems(tx *bbolt.Tx) error {

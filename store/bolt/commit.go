@@ -41,6 +41,8 @@ func (e *Engine) finish(b *batch, n int) error {
 	number, err := e.commit(b.tx)
 	if err != nil {
 		err = e.settleFailure(number, err)
+	} else if err := e.advance(); err != nil {
+		e.breakDown(err) // the commit itself is stored
 	}
 	e.counters.committed(n, time.Since(start), err)
 	e.recordDirty(b.writer.changes, err)
@@ -71,15 +73,6 @@ func (e *Engine) commit(tx *bbolt.Tx) (number uint64, err error) {
 func abandon(tx *bbolt.Tx) {
 	defer func() { _ = recover() }()
 	_ = tx.Rollback()
-}
-
-// commitNumber returns the number of the last commit that db holds.
-func commitNumber(db *bbolt.DB) (number uint64, err error) {
-	err = db.View(func(tx *bbolt.Tx) error {
-		number = tx.Bucket(tableName(kv.Meta)).Sequence()
-		return nil
-	})
-	return number, err
 }
 
 // misled is what an operation is told that failed by itself in a batch that

@@ -146,11 +146,15 @@ func (c *compaction) swap() (old *bbolt.DB, err error) {
 	if err := errors.Join(c.step("renamed"), syncDir(e.path)); err != nil {
 		return nil, c.stranded(err)
 	}
-	return e.become(c.db, nil), nil
+	next := newState(c.db, nil)
+	if next.err != nil {
+		return nil, c.stranded(next.err)
+	}
+	return e.become(next), nil
 }
 
-// complete replays the last changes into the copy. Its last transaction is the
-// one that is synced, and with it all that came before.
+// complete replays the last changes into the copy and makes it durable. One
+// fsync is enough: nobody looks at the copy before it is whole.
 func (c *compaction) complete() error {
 	e := c.engine
 	number, err := e.currentNumber()
@@ -165,23 +169,24 @@ func (c *compaction) complete() error {
 	if err := e.copyKeys(c.ctx, keys, c.write); err != nil {
 		return err
 	}
-	c.db.NoSync, c.db.NoGrowSync = false, false
 	err = c.db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(tableName(kv.Meta)).SetSequence(number)
 	})
-	if err != nil {
+	if err := errors.Join(err, c.db.Sync()); err != nil {
 		return err
 	}
+	c.db.NoSync, c.db.NoGrowSync = false, false
 	return c.step("complete")
 }
 
 // currentNumber is the number of the last commit.
 func (e *Engine) currentNumber() (uint64, error) {
-	s := e.state.Load()
-	if s.db == nil {
-		return 0, s.err
+	m, err := e.moment(e.life)
+	if err != nil {
+		return 0, err
 	}
-	return commitNumber(s.db)
+	defer m.release()
+	return m.number(), nil
 }
 
 // stranded is called when the copy has taken the file's name, but it is not

@@ -22,9 +22,9 @@
 //
 // # Reading
 //
-// Readers never wait for writers, for a compaction or for a snapshot. As with
-// bbolt itself, a reader can see a batch in the moment between the writing of
-// its last page and the end of that page's fsync. A large stretch of address
-// space is mapped from the start, because bbolt stops everything to map again
-// when a file outgrows its mapping while a reader is open.
+// Readers never wait for writers, for a compaction or for a snapshot, and see
+// nothing that is not durable: they share one read transaction of the last
+// durable commit. A large stretch of address space is mapped from the start,
+// because bbolt stops everything to map again when a file outgrows its mapping
+// while a reader is open.
 package bolt

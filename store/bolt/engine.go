@@ -2,12 +2,11 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	"go.etcd.io/bbolt"
 
 	"strongroom/store/kv"
 )
@@ -35,7 +34,8 @@ type Engine struct {
 	life    context.Context // ends when Close begins
 	end     context.CancelFunc
 	drained chan struct{}  // closed when the committer has ended
-	work    sync.WaitGroup // background work other than the committer
+	workMu  sync.Mutex     // keeps maintenance from beginning after end
+	work    sync.WaitGroup // maintenance, and the opening of a file that failed
 	closing sync.Once
 	closed  error
 }
@@ -67,10 +67,14 @@ func Open(path string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(path, o, db), nil
+	s := newState(db, nil)
+	if s.err != nil {
+		return nil, errors.Join(s.err, db.Close())
+	}
+	return start(path, o, s), nil
 }
 
-func start(path string, o Options, db *bbolt.DB) *Engine {
+func start(path string, o Options, s *state) *Engine {
 	e := &Engine{
 		path:    path,
 		opts:    o,
@@ -79,7 +83,7 @@ func start(path string, o Options, db *bbolt.DB) *Engine {
 		drained: make(chan struct{}),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
-	e.state.Store(&state{db: db, changed: make(chan struct{})})
+	e.state.Store(s)
 	go e.commitLoop(false)
 	return e
 }
@@ -107,11 +111,13 @@ func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		e.queue.close()
 		<-e.drained
+		e.workMu.Lock()
 		e.end()
+		e.workMu.Unlock()
 		e.work.Wait()
 		e.writeMu.Lock()
 		defer e.writeMu.Unlock()
-		if db := e.become(nil, kv.ErrClosed); db != nil {
+		if db := e.become(newState(nil, kv.ErrClosed)); db != nil {
 			e.closed = db.Close()
 		}
 	})

@@ -29,6 +29,12 @@ func (e *Engine) maintain(ctx context.Context) (_ context.Context, done func(), 
 	if err != nil {
 		return nil, nil, err
 	}
+	e.workMu.Lock()
+	defer e.workMu.Unlock()
+	if e.life.Err() != nil {
+		release()
+		return nil, nil, kv.ErrClosed
+	}
 	e.work.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(e.life, func() { cancel(kv.ErrClosed) })

@@ -18,19 +18,19 @@ var ErrDamaged = errors.New("the data file can't be read")
 // tableCount is the number of tables, for arrays by table.
 const tableCount = int(kv.Operations) + 1
 
-// reader is a read transaction. Its first failed read is kept in err and makes
-// the whole transaction fail.
+// reader is a transaction as one function sees it. Its first failed read is
+// kept in err and makes the whole transaction fail.
 type reader struct {
 	tx      *bbolt.Tx
-	buckets [tableCount]*bbolt.Bucket
+	buckets *buckets
 	err     error
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
-func newReader(tx *bbolt.Tx) *reader {
+func newReader(m *moment) *reader {
 	r := readers.Get().(*reader)
-	r.tx = tx
+	r.tx, r.buckets = m.tx, &m.buckets
 	return r
 }
 
@@ -48,7 +48,7 @@ func (r *reader) bucket(t kv.Table) *bbolt.Bucket {
 	if b == nil {
 		panic("table " + t.String() + " is missing")
 	}
-	r.buckets[t] = b
+	r.buckets[t] = b // in a write transaction only: a moment has them all
 	return b
 }
 

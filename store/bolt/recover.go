@@ -24,15 +24,12 @@ const (
 // disk holds it after all. It is called by the committer.
 func (e *Engine) settleFailure(number uint64, cause error) error {
 	e.log.Error("a commit failed; asking the disk what it holds", "commit", number, "error", cause)
-	db, err := e.reopenSoon()
+	next, err := e.reopenSoon()
 	if err != nil {
 		return e.giveUp(number, errors.Join(cause, err))
 	}
-	found, err := commitNumber(db)
-	if err != nil {
-		return e.giveUp(number, errors.Join(cause, err, db.Close()))
-	}
-	e.become(db, nil)
+	e.become(next)
+	found := next.now.Load().number()
 	switch {
 	case found >= number:
 		e.log.Warn("the failed commit is stored", "commit", number)
@@ -52,7 +49,7 @@ func (e *Engine) giveUp(number uint64, cause error) error {
 
 // breakDown makes every call answer kv.ErrClosed and begins to heal.
 func (e *Engine) breakDown(cause error) {
-	old := e.become(nil, fmt.Errorf("%w: the data file can't be opened again: %w", kv.ErrClosed, cause))
+	old := e.become(newState(nil, fmt.Errorf("%w: the data file can't be opened again: %w", kv.ErrClosed, cause)))
 	if old != nil {
 		e.leaving = make(chan struct{})
 		go closeOld(old, e.leaving)
@@ -66,17 +63,17 @@ var errReaders = errors.New("readers have not let go of the file yet")
 // reopenSoon closes the file and opens it again, trying a few times. Readers
 // wait meanwhile, but not for ever: one that is itself waited for (it reads
 // within a read) is freed by giving up.
-func (e *Engine) reopenSoon() (db *bbolt.DB, err error) {
+func (e *Engine) reopenSoon() (next *state, err error) {
 	e.leaving = make(chan struct{})
-	go closeOld(e.become(nil, nil), e.leaving)
+	go closeOld(e.become(newState(nil, nil)), e.leaving)
 	select {
 	case <-e.leaving:
 	case <-time.After(drainLimit):
 		return nil, errReaders
 	}
 	for try := range reopenTries {
-		if db, err = e.reopen(); err == nil || !e.pause(reopenPause<<try) {
-			return db, err
+		if next, err = e.reopenState(); err == nil || !e.pause(reopenPause<<try) {
+			return next, err
 		}
 	}
 	return nil, err
@@ -109,16 +106,28 @@ func (e *Engine) reopen() (*bbolt.DB, error) {
 	return openFile(e.path, e.opts)
 }
 
+func (e *Engine) reopenState() (*state, error) {
+	db, err := e.reopen()
+	if err != nil {
+		return nil, err
+	}
+	s := newState(db, nil)
+	if s.err != nil {
+		return nil, errors.Join(s.err, db.Close())
+	}
+	return s, nil
+}
+
 // heal opens the file again as soon as that succeeds.
 func (e *Engine) heal() {
 	for wait := healPause; e.pause(wait); wait = min(2*wait, healPauseLimit) {
-		db, err := e.reopen()
+		next, err := e.reopenState()
 		if err != nil {
 			e.log.Warn("the file still can't be opened", "error", err)
 			continue
 		}
 		e.writeMu.Lock()
-		e.become(db, nil)
+		e.become(next)
 		e.writeMu.Unlock()
 		e.log.Info("the file is open again")
 		return

@@ -2,13 +2,9 @@ package bolt
 
 import (
 	"context"
-	"errors"
-	"runtime/debug"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
-
-	"strongroom/store/kv"
 )
 
 // state is what the engine can do at the moment: it has an open file (db), it
@@ -16,23 +12,59 @@ import (
 type state struct {
 	db      *bbolt.DB
 	err     error
-	changed chan struct{} // closed when another state takes over
+	now     atomic.Pointer[moment] // what readers see of db
+	changed chan struct{}          // closed when another state takes over
+}
+
+func newState(db *bbolt.DB, err error) *state {
+	s := &state{db: db, err: err, changed: make(chan struct{})}
+	if db == nil {
+		return s
+	}
+	m, err := newMoment(db)
+	if err != nil {
+		return &state{err: err, changed: s.changed}
+	}
+	s.now.Store(m)
+	return s
 }
 
 // become replaces the state and wakes whoever waited for that. It is called
 // with writeMu held, and returns the file that was open before, if any.
-func (e *Engine) become(db *bbolt.DB, err error) *bbolt.DB {
-	old := e.state.Swap(&state{db: db, err: err, changed: make(chan struct{})})
+func (e *Engine) become(next *state) *bbolt.DB {
+	old := e.state.Swap(next)
+	if m := old.now.Load(); m != nil {
+		m.release()
+	}
 	close(old.changed)
 	return old.db
 }
 
-// opened returns the open file, waiting while it is being opened again.
-func (e *Engine) opened(ctx context.Context) (*bbolt.DB, error) {
+// advance lets readers see what has just been committed. It is called by the
+// committer, with writeMu held.
+func (e *Engine) advance() error {
+	s := e.state.Load()
+	m, err := newMoment(s.db)
+	if err != nil {
+		return err
+	}
+	s.now.Swap(m).release()
+	return nil
+}
+
+// moment returns the last commit for reading, waiting while the file is being
+// opened again. The caller must release it.
+func (e *Engine) moment(ctx context.Context) (*moment, error) {
 	for {
 		s := e.state.Load()
-		if s.db != nil || s.err != nil {
-			return s.db, s.err
+		switch {
+		case s.err != nil:
+			return nil, s.err
+		case s.db != nil:
+			if m := s.now.Load(); m.acquire() {
+				return m, nil
+			}
+			continue // a newer one has taken its place
 		}
 		select {
 		case <-s.changed:
@@ -40,41 +72,4 @@ func (e *Engine) opened(ctx context.Context) (*bbolt.DB, error) {
 			return nil, ctx.Err()
 		}
 	}
-}
-
-// beginRead starts a read transaction on the file of the moment. When that
-// file is replaced in between, bbolt refuses and the new one is tried.
-func (e *Engine) beginRead(ctx context.Context) (*bbolt.Tx, error) {
-	for {
-		db, err := e.opened(ctx)
-		if err != nil {
-			return nil, err
-		}
-		tx, err := db.Begin(false)
-		if err == nil || !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-			return tx, err
-		}
-	}
-}
-
-// View implements kv.Engine.
-func (e *Engine) View(ctx context.Context, fn func(kv.ReadTx) error) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	tx, err := e.beginRead(ctx)
-	if err != nil {
-		return err
-	}
-	r := newReader(tx)
-	faults := debug.SetPanicOnFault(true)
-	defer func() {
-		debug.SetPanicOnFault(faults)
-		tx.Rollback()
-		if r.err != nil && err == nil {
-			err = r.err
-		}
-		r.release()
-	}()
-	return fn(r)
 }

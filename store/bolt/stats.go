@@ -53,17 +53,20 @@ func (e *Engine) Stats() (Stats, error) {
 	if s.Batches > 0 {
 		s.MeanBatch = float64(s.Operations) / float64(s.Batches)
 	}
-	return s, e.fileStats(&s)
+	err := e.fileStats(&s)
+	for try := 0; errors.Is(err, errMoved) && try < 10; try++ {
+		err = e.fileStats(&s)
+	}
+	return s, err
 }
 
-// fileStats adds what the file says. The read transaction keeps its pages, the
-// free list among them, from being used again.
+// fileStats adds what the file says.
 func (e *Engine) fileStats(s *Stats) error {
-	tx, err := e.beginRead(context.Background())
+	m, err := e.moment(context.Background())
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer m.release()
 	f, err := os.Open(e.path)
 	if err != nil {
 		return err
@@ -73,8 +76,8 @@ func (e *Engine) fileStats(s *Stats) error {
 	if err != nil {
 		return err
 	}
-	s.FileSize, s.PageSize = info.Size(), tx.DB().Info().PageSize
-	s.FreePages, err = freePages(f, s.PageSize, uint64(tx.ID()))
+	s.FileSize, s.PageSize = info.Size(), m.tx.DB().Info().PageSize
+	s.FreePages, err = freePages(f, s.PageSize, uint64(m.tx.ID()))
 	return err
 }
 
@@ -82,7 +85,8 @@ func (e *Engine) fileStats(s *Stats) error {
 var errMoved = errors.New("the file moved on while it was being read")
 
 // freePages reads the length of the free list that belongs to transaction id,
-// which bbolt tells only those who pay for its statistics. A page begins
+// whose pages are not used again while somebody reads in it. bbolt itself tells
+// only those who pay for its statistics. A page begins
 //
 //	u64 id | u16 flags | u16 count | u32 overflow
 //

@@ -10,6 +10,7 @@ import (
 // sees it.
 type writer struct {
 	reader
+	own     buckets
 	wrote   bool    // the running operation has written
 	touched bool    // any operation of the batch has written
 	changes []entry // what was written, when a copy of the file is being made
@@ -26,6 +27,7 @@ type entry struct {
 func (w *writer) reset(tx *bbolt.Tx, track bool) {
 	clear(w.changes)
 	*w = writer{reader: reader{tx: tx}, changes: w.changes[:0], track: track}
+	w.buckets = &w.own
 }
 
 // Put implements kv.Tx.
