@@ -90,9 +90,12 @@ func (q *queue) next(ops, bytes int, mixed bool) *op {
 	return q.nextBulk(ops, bytes, mixed)
 }
 
+// nextBulk takes a bulk operation. Next to interactive ones its credit is the
+// only bound, so that one as large as a batch gets its turn too; a batch can
+// then be twice as large as usual.
 func (q *queue) nextBulk(ops, bytes int, mixed bool) *op {
 	o := q.waiting[kv.Bulk].front()
-	if o == nil || ops > 0 && bytes+o.size > q.maxBytes {
+	if o == nil {
 		return nil
 	}
 	if mixed {
@@ -101,6 +104,8 @@ func (q *queue) nextBulk(ops, bytes int, mixed bool) *op {
 			return nil
 		}
 		q.credit -= price
+	} else if ops > 0 && bytes+o.size > q.maxBytes {
+		return nil
 	}
 	return q.waiting[kv.Bulk].pop()
 }
