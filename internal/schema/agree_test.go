@@ -95,3 +95,47 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// TestDirectDecides names the edges: the direct way must itself let pass what
+// is valid, and nothing else.
+func TestDirectDecides(t *testing.T) {
+	for _, c := range []struct {
+		property, value string
+		valid           bool
+	}{
+		{`{"type":"integer","minimum":-5,"maximum":9}`, `9`, true},
+		{`{"type":"integer","minimum":-5,"maximum":9}`, `-5`, true},
+		{`{"type":"integer","minimum":-5,"maximum":9}`, `10`, false},
+		{`{"type":"integer","minimum":-5,"maximum":9}`, `-6`, false},
+		{`{"type":"integer","maximum":9}`, `9.0`, true},
+		{`{"type":"integer","maximum":9}`, `0.9e1`, true},
+		{`{"type":"integer","maximum":9}`, `91e-1`, false},
+		{`{"type":"integer"}`, `123456789012345678901234567890`, true},
+		{`{"type":"integer"}`, `1.5`, false},
+		{`{"type":"number","minimum":9223372036854775807}`, `9223372036854775808`, true},
+		{`{"type":"number","minimum":9223372036854775807}`, `9223372036854775806`, false},
+		{`{"type":["string","null"],"enum":["a"]}`, `null`, false},
+		{`{"type":["string","null"],"enum":["a"]}`, `"\u0061"`, true},
+		{`{"enum":["a"]}`, `{}`, false}, {`{"enum":["a"]}`, `[]`, false}, {`{"enum":["a"]}`, `true`, false}, {`{"enum":["a"]}`, `1`, false},
+		{`{"type":"string","contentEncoding":"base64"}`, `"Zm9v"`, true},
+		{`{"type":"string","contentEncoding":"base64"}`, `""`, true},
+		{`{"type":"string","contentEncoding":"base64"}`, `"Zm\n9vZm9"`, false},
+		{`{"type":"string","contentEncoding":"base64"}`, `"Zm9v\r\n\r\n"`, false},
+		{`{"contentEncoding":"base64"}`, `7`, true},
+		{`{"minLength":2,"maxLength":2}`, `"\ud83d\ude00é"`, true},
+		{`{"maxLength":2}`, `"日本"`, true},
+		{`{"maxLength":2}`, `"日本語"`, false},
+		{`{"format":"email"}`, `"a@b.example"`, true},
+		{`{"format":"email"}`, `"a@b c"`, false},
+		{`{"format":"hostname"}`, `"not a host"`, true},
+		{`{"type":"array","items":{"type":"integer"}}`, `[1,2.0]`, true},
+		{`{"type":"array","items":{"type":"integer"}}`, `[1,2.5]`, false},
+		{`true`, `null`, true}, {`false`, `null`, false}, {`{}`, `[{}]`, true},
+	} {
+		s := compile(t, property(c.property))
+		direct, thorough := agree(t, s, []byte(`{"p":`+c.value+`}`))
+		if direct != c.valid || thorough != c.valid {
+			t.Errorf("%s takes %s: %v directly, %v thoroughly; want %v", c.property, c.value, direct, thorough, c.valid)
+		}
+	}
+}

@@ -74,6 +74,8 @@ func TestRefusedSchemas(t *testing.T) {
 		{property(`{"pattern":"(?=a)"}`), "/properties/p/pattern", "RE2"},
 		{property(`{"patternProperties":{"(":{}}}`), "/properties/p/patternProperties/(", "RE2"},
 		{property(`{"contentEncoding":"base32"}`), "/properties/p/contentEncoding", "base64"},
+		{property(`{"format":"regex"}`), "/properties/p/format", "not compiled"},
+		{property(`{"properties":` + strings.TrimPrefix(manyProperties(MaxSubschemas), `{"type":"object","properties":`)), "", "2000 subschemas"},
 		{property(`{"$id":"x"}`), "/properties/p/$id", "at the top"},
 		{property(`{"$dynamicRef":"#a"}`), "/properties/p/$dynamicRef", "use $ref"},
 		{`{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"a":{}}}`, "/$schema", "2020-12"},

@@ -12,8 +12,9 @@
 //   - `contentEncoding: base64` is asserted: RFC 4648 section 4 with padding,
 //     canonical, without line breaks. No other encoding is accepted.
 //     `contentMediaType` and `contentSchema` are annotations.
-//   - `format` is asserted for email, uri, date-time, uuid and regex; every
-//     other format is an annotation.
+//   - `format` is asserted for email, uri, date-time and uuid; every other
+//     format is an annotation, except regex, which is refused: compiling
+//     expressions out of documents costs too much.
 //   - Patterns are RE2, as package regexp reads them: they run in linear time.
 //
 // The extensions, all of them for fields alone:
@@ -38,6 +39,8 @@ const (
 	MaxSchemaBytes = 256 << 10
 	// MaxSchemaDepth bounds the nesting of a schema's text.
 	MaxSchemaDepth = 64
+	// MaxSubschemas bounds how many subschemas a schema has.
+	MaxSubschemas = 2000
 	// MaxDepth bounds the nesting of a document: the document itself is the
 	// first level.
 	MaxDepth = 32
@@ -52,7 +55,7 @@ const (
 	// of its exponent, since exact arithmetic on 1e999999999 takes a
 	// gigabyte.
 	MaxNumberBytes = 1024
-	MaxExponent    = 1000
+	MaxExponent    = 400
 	// MaxIssues bounds what one error lists.
 	MaxIssues = 32
 )

@@ -24,7 +24,7 @@ func simpleProperty() *rapid.Generator[map[string]any] {
 		}
 		switch rapid.IntRange(0, 5).Draw(t, "kind") {
 		case 0, 1, 2:
-			p["type"] = "string"
+			p["type"] = rapid.SampledFrom([]any{"string", "string", []any{"string", "null"}}).Draw(t, "string")
 			maybe("minLength", func() any { return rapid.IntRange(0, 5).Draw(t, "minLength") })
 			maybe("maxLength", func() any { return rapid.IntRange(0, 9).Draw(t, "maxLength") })
 			maybe("pattern", func() any { return rapid.SampledFrom([]string{"^a", "[0-9]+$", "é", ""}).Draw(t, "pattern") })

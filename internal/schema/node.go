@@ -41,6 +41,9 @@ type outline struct {
 func newOutline(schema any) (*outline, []Issue) {
 	o := &outline{byPointer: map[string]*node{}, anchors: map[string]*node{}}
 	o.root = o.walk("", schema)
+	if len(o.byPointer) > MaxSubschemas {
+		o.fail("", "has more than 2000 subschemas")
+	}
 	for _, n := range o.byPointer {
 		o.resolve(n)
 	}
@@ -128,6 +131,10 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 		o.anchors[text] = n
 	case "type":
 		o.types(at, n)
+	case "format":
+		if text == "regex" {
+			o.fail(at, "can't be regex: expressions in documents are not compiled")
+		}
 	case "pattern":
 		o.pattern(at, text)
 	case "patternProperties":
