@@ -12,7 +12,7 @@ import (
 
 // Progress is how far a check has come.
 type Progress struct {
-	Stage   string // "structure", then the name of each table
+	Stage   string // the name of each table, then "structure"
 	Entries int64
 	Bytes   int64
 }
@@ -20,12 +20,13 @@ type Progress struct {
 // maxProblems is how many problems a check lists.
 const maxProblems = 100
 
-// Check reads the whole file and changes nothing. First bbolt looks at its
-// structure: whether every page is reachable once or free, and keys are in
-// order; writers wait meanwhile, which is about a second a gigabyte, and ctx is
-// not heard. Then every entry of every table is read, chunk by chunk, next to
-// the writes. progress may be nil. Problems come back joined, and wrap
-// ErrDamaged. It fails with ErrBusy next to another maintenance.
+// Check reads the whole file and changes nothing. First every entry of every
+// table is read, chunk by chunk, next to the writes; damage that would be the
+// end of a process is found here. Then bbolt looks at the structure: whether
+// every page is reachable once or free, and keys are in order; writers wait
+// meanwhile, and ctx is not heard. progress may be nil. Problems come back
+// joined, and wrap ErrDamaged. It fails with ErrBusy next to another
+// maintenance.
 func (e *Engine) Check(ctx context.Context, progress func(Progress)) error {
 	ctx, done, err := e.maintain(ctx)
 	if err != nil {
@@ -35,11 +36,13 @@ func (e *Engine) Check(ctx context.Context, progress func(Progress)) error {
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	progress(Progress{Stage: "structure"})
-	if err := e.checkStructure(ctx); err != nil {
+	p := Progress{}
+	if err := e.checkEntries(ctx, &p, progress); err != nil {
 		return err
 	}
-	return e.checkEntries(ctx, progress)
+	p.Stage = "structure"
+	progress(p)
+	return e.checkStructure(ctx)
 }
 
 // checkStructure runs bbolt's own check, which needs that nothing is written.
@@ -64,8 +67,7 @@ func problems(tx *bbolt.Tx) error {
 	return errors.Join(found...)
 }
 
-func (e *Engine) checkEntries(ctx context.Context, progress func(Progress)) error {
-	var p Progress
+func (e *Engine) checkEntries(ctx context.Context, p *Progress, progress func(Progress)) error {
 	return e.copyTables(ctx, func(entries []kv.Entry) error {
 		for _, entry := range entries {
 			p.Stage = entry.Table.String()
@@ -73,7 +75,7 @@ func (e *Engine) checkEntries(ctx context.Context, progress func(Progress)) erro
 			p.Bytes += int64(len(entry.Key) + len(entry.Value))
 		}
 		if len(entries) > 0 {
-			progress(p)
+			progress(*p)
 		}
 		return nil
 	})

@@ -2,8 +2,10 @@ package bolt
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"syscall"
 
 	"go.etcd.io/bbolt"
@@ -17,6 +19,7 @@ const smallestMmapSize = 1 << 30
 type mappedDB struct {
 	*bbolt.DB
 	path string
+	file *os.File
 	info fs.FileInfo
 }
 
@@ -36,20 +39,24 @@ func mapDB(path string, o Options) (*mappedDB, error) {
 	}
 }
 
-func tryMapDB(path string, mmapSize int, o Options) (*mappedDB, error) {
+// tryMapDB opens the file with a mapping of mmapSize bytes. Where a broken
+// file makes bbolt panic, or read beyond its end, that becomes an error.
+func tryMapDB(path string, mmapSize int, o Options) (_ *mappedDB, err error) {
 	m := &mappedDB{path: path}
-	db, err := bbolt.Open(path, fileMode, &bbolt.Options{
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.Join(fmt.Errorf("%w: %v", ErrDamaged, p), m.file.Close())
+		}
+	}()
+	m.DB, err = bbolt.Open(path, fileMode, &bbolt.Options{
 		Timeout:         o.LockTimeout,
 		InitialMmapSize: mmapSize,
 		FreelistType:    bbolt.FreelistMapType,
 		NoStatistics:    true,
 		OpenFile:        m.open,
 	})
-	if err != nil {
-		return nil, err
-	}
-	m.DB = db
-	return m, nil
+	return m, err
 }
 
 // open opens without creating: what is missing stays missing.
@@ -61,6 +68,7 @@ func (m *mappedDB) open(path string, flag int, mode os.FileMode) (*os.File, erro
 	if m.info, err = f.Stat(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	m.file = f
 	return f, nil
 }
 
