@@ -18,7 +18,7 @@ const (
 	// patientRounds is after how many rounds more keys are tolerated, and
 	// maxRounds when the copy gives up.
 	patientRounds = 16
-	maxRounds     = 64
+	maxRounds     = 32
 	toleratedKeys = 16 * lastKeys
 )
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,11 +83,16 @@ type load struct {
 	reads, writes int
 }
 
-const loadKeys = 20_000
+// Each writer has keys of its own: loadWriters divides loadKeys, and 7 divides
+// neither.
+const (
+	loadKeys    = 20_000
+	loadWriters = 32
+)
 
 func startLoad(t testing.TB, e *Engine) *load {
 	l := &load{engine: e, shadow: map[string]string{}}
-	for w := range 4 {
+	for w := range loadWriters {
 		l.wg.Go(func() { l.write(t, w) })
 	}
 	for range 2 {
@@ -97,7 +103,7 @@ func startLoad(t testing.TB, e *Engine) *load {
 
 func (l *load) write(t testing.TB, w int) {
 	for i := 0; !l.stopped.Load(); i++ {
-		key, value := fmt.Sprintf("key-%06d", (i*4+w)*7%loadKeys), fmt.Sprintf("%d of %d", i, w)
+		key, value := fmt.Sprintf("key-%06d", (i*loadWriters+w)*7%loadKeys), fmt.Sprintf("%d of %d", i, w)
 		remove, start := i%5 == 4, time.Now()
 		err := l.engine.Update(background, kv.Interactive, 100, func(tx kv.Tx) error {
 			if remove {
@@ -115,8 +121,8 @@ func (l *load) write(t testing.TB, w int) {
 	}
 }
 
-// wrote keeps in mind what the tables must hold. A key belongs to one writer:
-// 4 and 7 leave each writer the keys of its own remainder.
+// wrote keeps in mind what the tables must hold. A key belongs to one writer,
+// by its remainder.
 func (l *load) wrote(key, value string, removed bool, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,6 +185,7 @@ func TestCompactUnderLoad(t *testing.T) {
 	thin(t, e, kv.Revisions, 20_000)
 	l := startLoad(t, e)
 	var replayed int64
+	var pauses []time.Duration
 	for range 5 {
 		stats, err := e.Compact(background)
 		if err != nil {
@@ -186,11 +193,13 @@ func TestCompactUnderLoad(t *testing.T) {
 		}
 		t.Logf("%+v", stats)
 		replayed += stats.Replayed
-		if stats.Pause > limit {
-			t.Errorf("writers waited for %v", stats.Pause)
-		}
+		pauses = append(pauses, stats.Pause)
 	}
 	l.stop(t)
+	slices.Sort(pauses)
+	if pauses[2] > limit { // the median: others may be using the disk
+		t.Errorf("writers waited for %v", pauses)
+	}
 	if replayed == 0 {
 		t.Error("nothing was written meanwhile: the test has tested nothing")
 	}
@@ -363,4 +372,43 @@ func TestMaintenanceEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSnapshotPinsNothing looks, while entries travel, for a reader that keeps
+// old pages from being used again.
+func TestSnapshotPinsNothing(t *testing.T) {
+	e := create(t, Options{})
+	fill(t, e, kv.Records, 3000)
+	err := e.Snapshot(background, func(kv.Entry) error {
+		if n := e.state.Load().now.Load().refs.Load(); n != 1 {
+			return fmt.Errorf("%d references to the moment, want the engine's alone", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSnapshotOutrun changes more with every round than the last one may have
+// left.
+func TestSnapshotOutrun(t *testing.T) {
+	e := create(t, Options{})
+	seen := 0
+	mustPut(t, e, kv.Labels, "000000", "")
+	wantError(t, e.Snapshot(background, func(kv.Entry) error {
+		if seen++; seen%(toleratedKeys+1) != 1 {
+			return nil
+		}
+		return churn(e)
+	}), ErrOutrun)
+}
+
+func churn(e *Engine) error {
+	return e.Update(background, kv.Bulk, 0, func(tx kv.Tx) error {
+		for i := range toleratedKeys + 1 {
+			tx.Put(kv.Labels, fmt.Appendf(nil, "%06d", i), nil)
+		}
+		return nil
+	})
 }
