@@ -1,0 +1,175 @@
+package main
+
+func instant() obj { return obj{"type": "string", "format": "date-time"} }
+
+func text(what string) obj { return obj{"type": "string", "description": what} }
+
+func list(of any) obj { return obj{"type": "array", "items": of} }
+
+func mapOf(value any) obj { return obj{"type": "object", "additionalProperties": value} }
+
+func whole(least int) obj { return obj{"type": "integer", "minimum": least} }
+
+var texts = list(obj{"type": "string"})
+
+// answered is an object of an answer: members may be added to it later.
+func answered(required []string, properties obj) obj {
+	return obj{"type": "object", "required": required, "properties": properties}
+}
+
+// asked is an object of a request: unknown members are refused.
+func asked(required []string, properties obj) obj {
+	out := answered(required, properties)
+	out["additionalProperties"] = false
+	if required == nil {
+		delete(out, "required")
+	}
+	return out
+}
+
+func all(groups ...obj) obj {
+	out := obj{}
+	for _, g := range groups {
+		for name, schema := range g {
+			out[name] = schema
+		}
+	}
+	return out
+}
+
+func listOf(schema string) obj {
+	return answered([]string{"items", "next_cursor"}, obj{"items": list(ref("schemas", schema)), "next_cursor": obj{"type": []string{"string", "null"}}})
+}
+
+func schemas() obj {
+	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas())
+}
+
+func generalSchemas() obj {
+	return obj{
+		"Problem": answered([]string{"type", "title", "status", "code", "request_id", "retryable", "errors"}, problemMembers()),
+		"Text":    obj{"type": "string"},
+		"Value":   obj{"description": "Any JSON value."},
+		"Document": obj{"type": "object", "required": []string{"openapi", "info", "paths"},
+			"properties": obj{"openapi": obj{"type": "string", "pattern": "^3\\.1\\."}}, "additionalProperties": true},
+		"Health": answered([]string{"status"}, obj{
+			"status": obj{"type": "string", "enum": []string{"live", "ready", "degraded", "unavailable", "draining"}},
+			"reasons": list(answered([]string{"code", "detail", "degraded"}, obj{
+				"code": text("What is wrong."), "detail": text("Since when, until when."), "degraded": obj{"type": "boolean", "description": "true: it serves on."}})),
+		}),
+		"BackupRequest": asked(nil, obj{"recipient": text("An age recipient that the backup is sealed for; labels and ids are readable in it otherwise.")}),
+	}
+}
+
+func problemMembers() obj {
+	return obj{
+		"type": obj{"type": "string", "format": "uri"}, "title": text("What went wrong, the same words for the same code."),
+		"status": obj{"type": "integer", "minimum": 400, "maximum": 599}, "code": obj{"type": "string", "pattern": "^[a-z_]+$"},
+		"detail": text("What is wrong with this very request."), "request_id": text("To find the request in the log."),
+		"retryable": obj{"type": "boolean", "description": "The very same request may succeed later."},
+		"errors":    list(answered([]string{"pointer", "detail"}, obj{"pointer": text("A JSON Pointer into the body."), "detail": text("What is wrong with that member. Never its value.")})),
+		"secret_id": text("Of the secret that the first request made (code secret_replayed)."),
+	}
+}
+
+func recordSchemas() obj {
+	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}
+	input := obj{"fields": obj{"type": "object", "description": "As the collection's schema says."}, "labels": mapOf(obj{"type": "string"}),
+		"valid_until": timeOrNull, "erase_at": timeOrNull}
+	patch := all(input, obj{"labels": mapOf(obj{"type": []string{"string", "null"}})})
+	meta := obj{"id": obj{"type": "string"}, "revision": whole(0), "created_at": instant(), "updated_at": instant()}
+	needed := []string{"fields"}
+	id := obj{"id": obj{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}}
+	where := mapOf(obj{"description": "The value that the field must have."})
+	where["minProperties"] = 1
+	return obj{
+		"RecordCreate":  asked(needed, all(input, id)),
+		"RecordReplace": asked(needed, input),
+		"RecordPatch":   asked(nil, patch),
+		"RecordUpsert": asked([]string{"key", "fields"}, all(input, obj{"key": text("A unique field."),
+			"on_conflict": obj{"type": "string", "enum": conflicts, "default": "replace"}})),
+		"Rollback":    asked([]string{"revision"}, obj{"revision": whole(1)}),
+		"WriteResult": answered([]string{"id", "revision", "created_at", "updated_at"}, all(meta, obj{"purge_at": instant()})),
+		"Record": answered([]string{"id", "revision", "labels"}, all(meta, obj{
+			"valid_until": instant(), "erase_at": instant(), "deleted_at": instant(), "labels": mapOf(obj{"type": "string"}),
+			"fields": obj{"type": "object", "additionalProperties": true}, "masked": texts, "withheld": texts,
+			"damaged": obj{"const": true, "description": "It is there and failed its integrity check."}})),
+		"RecordPage": listOf("Record"),
+		"Search": asked([]string{"where"}, obj{"where": where, "labels": mapOf(obj{"type": "string"}), "fields": texts,
+			"limit": obj{"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "cursor": obj{"type": "string"}}),
+		"Lookup":       asked([]string{"where"}, obj{"where": where, "fields": texts}),
+		"RevisionList": listOf("Revision"),
+		"Revision": answered([]string{"revision", "created_at", "current", "fields"}, obj{
+			"revision": whole(1), "created_at": instant(), "current": obj{"type": "boolean"}, "fields": texts}),
+	}
+}
+
+// streamSchemas describe the lines of streams.
+func streamSchemas() obj {
+	end := func(properties obj) obj {
+		return answered([]string{"end", "count"}, all(properties, obj{
+			"end": obj{"type": "boolean", "description": "true: everything was done."}, "count": whole(0), "problem": ref("schemas", "Problem")}))
+	}
+	return obj{
+		"ImportResult": obj{"oneOf": []obj{
+			answered([]string{"line", "status", "id"}, obj{"line": whole(1), "status": obj{"type": "integer", "enum": []int{200, 201}}, "id": obj{"type": "string"}}),
+			answered([]string{"line", "type", "title", "status", "code", "request_id", "retryable", "errors"}, all(problemMembers(), obj{"line": whole(1)})),
+			end(obj{"failed": whole(0)}),
+		}},
+		"ExportLine": obj{"oneOf": []obj{ref("schemas", "Record"), end(obj{})}},
+	}
+}
+
+func definitionSchemas() obj {
+	stamps := obj{"version": whole(0), "created_at": instant(), "updated_at": instant()}
+	named := all(stamps, obj{"name": obj{"type": "string"}, "uid": obj{"type": "string", "pattern": "^[0-9a-f]{32}$"}, "warnings": texts})
+	needed := []string{"name", "uid", "version", "created_at", "updated_at"}
+	duration := text("Such as 168h or 30m.")
+	spec := obj{
+		"schema": obj{"type": "object", "description": "JSON Schema 2020-12, with x-field, x-index, x-mask, x-sensitivity.", "additionalProperties": true},
+		"preset": text("Instead of a schema: api_key, basic_auth, oauth2, tls_keypair, ssh_key, webhook_secret, webhook_event."),
+		"ttl":    duration, "undelete_for": duration, "expected_records": whole(0),
+		"retention": asked([]string{"revisions"}, obj{"revisions": whole(0)}),
+	}
+	return obj{
+		"IntegrationSpec": asked(nil, obj{"description": text("What it is.")}),
+		"Integration":     answered(needed, all(named, obj{"description": text("What it is."), "destroy_at": instant()})),
+		"IntegrationList": listOf("Integration"),
+		"CollectionSpec":  asked(nil, spec),
+		"Collection": answered(append(needed, "integration", "schema_version"), all(named, spec, obj{
+			"integration": obj{"type": "string"}, "schema_version": whole(1), "records": whole(0),
+			"backfill": answered([]string{"fields", "done", "state"}, obj{"fields": texts, "done": whole(0),
+				"state": obj{"type": "string", "enum": []string{"running", "failed"}}, "problem": obj{"type": "string"}})})),
+		"CollectionList": listOf("Collection"),
+		"Validation": answered([]string{"creates", "backfill", "warnings"}, obj{
+			"creates": obj{"type": "boolean"}, "backfill": obj{"type": "boolean"}, "warnings": texts}),
+	}
+}
+
+func accessSchemas() obj {
+	stamps := obj{"name": obj{"type": "string"}, "version": whole(0), "created_at": instant(), "updated_at": instant(), "warnings": texts}
+	rule := asked(nil, obj{"integrations": texts, "collections": texts, "actions": texts, "read": mapOf(obj{"type": "string"}),
+		"write": texts, "write_labels": texts, "search": texts})
+	spec := obj{"rules": list(rule)}
+	client := obj{"roles": texts, "labels": mapOf(obj{"type": "string"}), "disabled": obj{"type": "boolean"}}
+	secret := obj{"secret_id": obj{"type": "string"}, "created_at": instant(), "expires_at": obj{"type": []string{"string", "null"}, "format": "date-time"}}
+	return obj{
+		"RoleSpec":      asked([]string{"rules"}, spec),
+		"Role":          answered([]string{"name", "version", "created_at", "updated_at", "rules"}, all(stamps, spec)),
+		"RoleList":      listOf("Role"),
+		"ClientSpec":    asked([]string{"roles"}, client),
+		"Client":        answered([]string{"name", "uid", "version", "created_at", "updated_at", "roles"}, all(stamps, client, obj{"uid": obj{"type": "string"}})),
+		"ClientList":    listOf("Client"),
+		"SecretRequest": asked(nil, obj{"ttl": text("A duration, such as 2160h.")}),
+		"NewSecret":     answered([]string{"secret_id", "created_at", "expires_at", "client_secret"}, all(secret, obj{"client_secret": text("Shown once.")})),
+		"SecretList":    listOf("Secret"),
+		"Secret":        answered([]string{"secret_id", "created_at", "expires_at"}, secret),
+		"TokenRequest": obj{"type": "object", "required": []string{"grant_type"}, "properties": obj{
+			"grant_type": obj{"const": "client_credentials"}, "client_id": obj{"type": "string"}, "client_secret": obj{"type": "string"}}},
+		"Token": answered([]string{"access_token", "token_type", "expires_in"}, obj{
+			"access_token": text("A JSON Web Token (RFC 9068)."), "token_type": obj{"const": "Bearer"}, "expires_in": whole(1)}),
+		"TokenError": answered([]string{"error", "error_description"}, obj{
+			"error":             obj{"type": "string", "enum": []string{"invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope"}},
+			"error_description": obj{"type": "string"}}),
+	}
+}

@@ -1,0 +1,179 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// resource is a path with its methods. It dispatches on the method itself: the
+// router then has one route a path, and what is allowed is known.
+type resource struct {
+	s         *Server
+	route     string // the path as the OpenAPI document writes it
+	endpoints []*endpoint
+	other     *endpoint // answers every other method
+}
+
+// ServeHTTP implements http.Handler. HEAD is what GET is, without the body.
+func (r *resource) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	method := q.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for _, e := range r.endpoints {
+		if e.method == method {
+			r.s.serve(e, w, q)
+			return
+		}
+	}
+	r.s.serve(r.other, w, q)
+}
+
+// allow lists the methods for the Allow header.
+func (r *resource) allow() string {
+	var methods []string
+	for _, e := range r.endpoints {
+		methods = append(methods, e.method)
+		if e.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+// add puts a resource on a router whose own prefix is given.
+func (s *Server) add(router *mux.Router, prefix, route string, endpoints ...endpoint) {
+	r := &resource{s: s, route: prefix + route}
+	for i := range endpoints {
+		e := &endpoints[i]
+		e.route = r.route
+		e.seen = s.Metrics.Endpoint(e.route, e.method)
+		r.endpoints = append(r.endpoints, e)
+	}
+	allow := []string{r.allow()}
+	r.other = &endpoint{route: r.route, rule: public, seen: s.Metrics.Endpoint(r.route, "other"),
+		run: func(c *call) error {
+			c.w.Header()["Allow"] = allow
+			return errMethod
+		}}
+	s.tree = append(s.tree, r)
+	router.Handle(pattern(route), r)
+}
+
+// pattern turns a path of the document into one of the router. A field's path
+// may contain slashes; nothing else does, and the colon begins an action.
+func pattern(route string) string {
+	route = strings.ReplaceAll(route, "}", ":[^/:]+}")
+	return strings.Replace(route, "{field:[^/:]+}", "{field:.+}", 1)
+}
+
+// newRouter makes a router that takes paths as they are: a cleaned path would
+// be another field's.
+func (s *Server) newRouter() *mux.Router {
+	router := mux.NewRouter().SkipClean(true)
+	missing := &endpoint{route: "none", rule: public, seen: s.Metrics.Endpoint("none", "other"),
+		run: func(*call) error { return errNoRoute }}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(missing, w, r) })
+	return router
+}
+
+const (
+	inCollection = "/v1/integrations/{integration}/collections/{collection}"
+	inRecord     = inCollection + "/records/{record}"
+)
+
+var (
+	readParams   = []string{"fields", "revision", "view"}
+	fieldParams  = []string{"revision"}
+	listParams   = []string{"label.*", "updated_after", "valid_until_before", "fields", "limit", "cursor"}
+	exportParams = []string{"label.*", "updated_after", "valid_until_before", "fields"}
+	importParams = []string{"mode", "on_error", "key", "on_conflict"}
+	deleteParams = []string{"confirm", "now"}
+)
+
+// apiRouter routes by heat: reads of a record are tried first, then the other
+// routes of records, then the rest behind prefixes.
+func (s *Server) apiRouter() http.Handler {
+	router := s.newRouter()
+	s.recordRoutes(router)
+	s.collectionRoutes(router, router.PathPrefix("/v1/integrations").Subrouter())
+	s.accessRoutes(router.PathPrefix("/v1").Subrouter())
+	s.add(router, "", "/oauth2/token", endpoint{method: "POST", run: s.token, body: mediaForm, rule: public})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public})
+	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
+	return router
+}
+
+func (s *Server) recordRoutes(r *mux.Router) {
+	s.add(r, "", inRecord,
+		endpoint{method: "GET", run: s.getRecord, params: readParams},
+		endpoint{method: "PUT", run: s.putRecord, body: mediaJSON, rule: keyed},
+		endpoint{method: "PATCH", run: s.patchRecord, body: mediaMerge, rule: keyed},
+		endpoint{method: "DELETE", run: s.deleteRecord, rule: keyed})
+	s.add(r, "", inRecord+"/fields/{field}", endpoint{method: "GET", run: s.getField, params: fieldParams})
+	s.add(r, "", inCollection+"/records",
+		endpoint{method: "POST", run: s.createRecord, body: mediaJSON, rule: keyed},
+		endpoint{method: "GET", run: s.listRecords, params: listParams})
+	s.add(r, "", inCollection+"/records:search", endpoint{method: "POST", run: s.searchRecords, body: mediaJSON})
+	s.add(r, "", inCollection+"/records:lookup", endpoint{method: "POST", run: s.lookupRecord, body: mediaJSON})
+	s.add(r, "", inCollection+"/records:upsert", endpoint{method: "POST", run: s.upsertRecord, body: mediaJSON, rule: keyed})
+}
+
+// collectionRoutes adds the rest of what lies under /v1/integrations.
+func (s *Server) collectionRoutes(root, r *mux.Router) {
+	const prefix = "/v1/integrations"
+	collection := strings.TrimPrefix(inCollection, prefix)
+	record := strings.TrimPrefix(inRecord, prefix)
+	s.add(r, prefix, record+":rollback", endpoint{method: "POST", run: s.rollbackRecord, body: mediaJSON, rule: keyed})
+	s.add(r, prefix, record+":undelete", endpoint{method: "POST", run: s.undeleteRecord, rule: keyed})
+	s.add(r, prefix, record+":expunge", endpoint{method: "POST", run: s.expungeRecord, rule: unkeyed})
+	s.add(r, prefix, record+"/revisions", endpoint{method: "GET", run: s.listRevisions})
+	s.add(r, prefix, collection+"/records:import", endpoint{method: "POST", run: s.importRecords, params: importParams, body: mediaNDJSON, rule: unkeyed | stream})
+	s.add(r, prefix, collection+"/records:export", endpoint{method: "GET", run: s.exportRecords, params: exportParams, rule: stream})
+	s.add(r, prefix, collection,
+		endpoint{method: "GET", run: s.getCollection},
+		endpoint{method: "PUT", run: s.putCollection, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteCollection})
+	s.add(r, prefix, collection+":validate", endpoint{method: "POST", run: s.validateCollection, body: mediaJSON})
+	s.add(r, prefix, "/{integration}/collections", endpoint{method: "GET", run: s.listCollections})
+	s.add(r, prefix, "/{integration}",
+		endpoint{method: "GET", run: s.getIntegration},
+		endpoint{method: "PUT", run: s.putIntegration, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteIntegration, params: deleteParams})
+	s.add(r, prefix, "/{integration}:undelete", endpoint{method: "POST", run: s.undeleteIntegration})
+	s.add(root, "", prefix, endpoint{method: "GET", run: s.listIntegrations})
+}
+
+func (s *Server) accessRoutes(r *mux.Router) {
+	const prefix = "/v1"
+	s.add(r, prefix, "/roles", endpoint{method: "GET", run: s.listRoles})
+	s.add(r, prefix, "/roles/{role}",
+		endpoint{method: "GET", run: s.getRole},
+		endpoint{method: "PUT", run: s.putRole, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteRole})
+	s.add(r, prefix, "/clients", endpoint{method: "GET", run: s.listClients})
+	s.add(r, prefix, "/clients/{client}",
+		endpoint{method: "GET", run: s.getClient},
+		endpoint{method: "PUT", run: s.putClient, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteClient})
+	s.add(r, prefix, "/clients/{client}/secrets",
+		endpoint{method: "GET", run: s.listSecrets},
+		endpoint{method: "POST", run: s.createSecret, body: mediaJSON, rule: keyed | optional})
+	s.add(r, prefix, "/clients/{client}/secrets/{secret}", endpoint{method: "DELETE", run: s.deleteSecret})
+	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
+}
+
+// opsRouter routes the operations listener.
+func (s *Server) opsRouter() http.Handler {
+	router := s.newRouter()
+	scrape := s.Metrics.Handler()
+	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public, run: func(c *call) error {
+		return c.delegate(scrape)
+	}})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
+	return router
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// The time-outs of both servers. A body of the largest ordinary size arrives
+// within readTimeout even over a slow line; streams move their own deadlines on.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 120 * time.Second
+	maxHeader     = 32 << 10
+)
+
+// listeners is what Listen opened.
+type listeners struct {
+	api, ops       *http.Server
+	apiNet, opsNet net.Listener
+}
+
+// Listen opens both listeners, so that Addr and OpsAddr tell where. Run serves
+// them.
+func (s *Server) Listen() error {
+	if s.TLS == nil {
+		return errors.New("api: a TLS configuration is required")
+	}
+	var err error
+	if s.running.apiNet, err = net.Listen("tcp", s.Config.Listen); err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	if s.OpsListen == "-" {
+		return nil
+	}
+	if s.running.opsNet, err = net.Listen("tcp", s.OpsListen); err != nil {
+		return errors.Join(fmt.Errorf("api: the operations listener: %w", err), s.running.apiNet.Close())
+	}
+	return nil
+}
+
+// Addr is the address of the API, with its true port, once Listen returned.
+func (s *Server) Addr() string { return address(s.running.apiNet) }
+
+// OpsAddr is the address of the operations listener, empty when there is none.
+func (s *Server) OpsAddr() string { return address(s.running.opsNet) }
+
+func address(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// Run serves until ctx ends and then drains: /readyz says so at once, after
+// DrainDelay no new connection is taken, and requests under way have
+// DrainTimeout to end. It calls Listen if that was not done. A clean end
+// returns nil.
+func (s *Server) Run(ctx context.Context) error {
+	if s.running.apiNet == nil {
+		if err := s.Listen(); err != nil {
+			return err
+		}
+	}
+	failed := make(chan error, 2)
+	s.running.api = s.start(s.running.apiNet, s.api, failed)
+	s.running.ops = s.start(s.running.opsNet, s.ops, failed)
+	select {
+	case <-ctx.Done():
+		return s.drain()
+	case err := <-failed:
+		return errors.Join(fmt.Errorf("api: serving: %w", err), s.close())
+	}
+}
+
+func (s *Server) start(l net.Listener, h http.Handler, failed chan<- error) *http.Server {
+	if l == nil {
+		return nil
+	}
+	server := s.newHTTPServer(h)
+	go func() {
+		if err := server.Serve(tls.NewListener(l, server.TLSConfig)); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	}()
+	return server
+}
+
+// newHTTPServer sets every limit that an http.Server has. The base context is
+// not the one that ends at shutdown: what was begun is finished.
+func (s *Server) newHTTPServer(h http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	config := s.TLS.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return &http.Server{
+		Handler: h, TLSConfig: config, Protocols: protocols,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second},
+		BaseContext: func(net.Listener) context.Context { return context.Background() },
+		ErrorLog:    log.New(connectionLog{s.Logger}, "", 0),
+	}
+}
+
+func (s *Server) drain() error {
+	s.draining.Store(true)
+	time.Sleep(s.DrainDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), s.DrainTimeout)
+	defer cancel()
+	err := s.running.api.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("api: requests were cut after %s: %w", s.DrainTimeout, err)
+	}
+	return errors.Join(err, s.close())
+}
+
+// close cuts what is left.
+func (s *Server) close() error {
+	var errs []error
+	for _, server := range []*http.Server{s.running.api, s.running.ops} {
+		if server != nil {
+			errs = append(errs, server.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// connectionLog takes what net/http says of a connection: failed handshakes,
+// mostly. It is a debug matter: anybody can make any number of them.
+type connectionLog struct{ to *slog.Logger }
+
+func (l connectionLog) Write(text []byte) (int, error) {
+	l.to.Debug("connection", slog.String("problem", string(text)))
+	return len(text), nil
+}
