@@ -21,8 +21,8 @@ func (r *Role) Unmatched(collections []Declared) []Issue {
 	var warnings []Issue
 	for i := range r.Rules {
 		rule, at := &r.Rules[i], fmt.Sprintf("/rules/%d", i)
-		declared, any := rule.declaredPaths(collections)
-		if !any {
+		declared, found := rule.declaredPaths(collections)
+		if !found {
 			warnings = append(warnings, Issue{at, "No collection matches this rule yet."})
 			continue
 		}
@@ -33,20 +33,20 @@ func (r *Role) Unmatched(collections []Declared) []Issue {
 
 // declaredPaths returns the paths of all matching collections with their
 // ancestors, and whether any collection matches.
-func (r *Rule) declaredPaths(collections []Declared) (paths map[string]bool, any bool) {
+func (r *Rule) declaredPaths(collections []Declared) (paths map[string]bool, found bool) {
 	paths = map[string]bool{wildcard: true}
 	for _, c := range collections {
 		if !matchAny(r.Integrations, c.Integration) || !matchAny(r.Collections, c.Collection) {
 			continue
 		}
-		any = true
+		found = true
 		for _, path := range c.Paths {
 			for cut := len(path); cut >= 0; cut = strings.LastIndexByte(path[:cut], '/') {
 				paths[path[:cut]] = true
 			}
 		}
 	}
-	return paths, any
+	return paths, found
 }
 
 func (r *Rule) unmatched(at string, declared map[string]bool) []Issue {

@@ -78,8 +78,26 @@ func fileNumber(name string) (int, bool) {
 	return n, ok && err == nil && n > 0 && name == fileName(n)
 }
 
-// numbers returns the numbers of the files in dir, ascending.
+// numbers returns the numbers of the files in dir, ascending, without a hole
+// where a file is: a directory that changes while it is read can show a new
+// file and hide one that is older. Whatever is older than a file of the first
+// look was there before the second began, which therefore shows it.
 func numbers(dir string) ([]int, error) {
+	first, err := scan(dir)
+	if err != nil || len(first) == 0 {
+		return nil, err
+	}
+	list, err := scan(dir)
+	if err != nil {
+		return nil, err
+	}
+	newest := slices.Max(first)
+	list = slices.DeleteFunc(list, func(n int) bool { return n > newest })
+	slices.Sort(list)
+	return list, nil
+}
+
+func scan(dir string) ([]int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -90,7 +108,6 @@ func numbers(dir string) ([]int, error) {
 			list = append(list, n)
 		}
 	}
-	slices.Sort(list)
 	return list, nil
 }
 

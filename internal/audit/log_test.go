@@ -304,6 +304,21 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
+// BenchmarkFloor is what the operating system takes for the same bytes.
+func BenchmarkFloor(b *testing.B) {
+	f, err := osDisk{}.create(filepath.Join(b.TempDir(), "f"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	line := appendLine(nil, typicalEntry(), noon)
+	for b.Loop() {
+		if _, err := f.Write(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func write1(b *testing.B, l *Log) {
 	e := typicalEntry()
 	e.Time = time.Time{}

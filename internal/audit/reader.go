@@ -37,7 +37,7 @@ type Filter struct {
 	Action       string
 	Integration  string
 	Collection   string
-	Record       string
+	Record       string // also among the records that an entry stands for
 	Operation    string
 	RequestID    string
 	Event        string
@@ -49,7 +49,7 @@ func (f *Filter) Matches(e *Entry) bool {
 		(f.Until.IsZero() || e.Time.Before(f.Until)) &&
 		is(f.Phase, e.Phase) && is(f.Outcome, e.Outcome) && is(f.Client, e.Client) &&
 		is(f.Action, e.Action) && is(f.Integration, e.Integration) && is(f.Collection, e.Collection) &&
-		is(f.Record, e.Record) && is(f.Operation, e.Operation) && is(f.RequestID, e.RequestID) &&
+		(is(f.Record, e.Record) || slices.Contains(e.Records, f.Record)) && is(f.Operation, e.Operation) && is(f.RequestID, e.RequestID) &&
 		is(f.Event, e.Event)
 }
 

@@ -66,6 +66,25 @@ func TestReaderFollows(t *testing.T) {
 	next(t, r, "EOF")
 }
 
+// The end of a line, and the next file, can both be written after the reader
+// saw the end of this one and before it looks for a successor.
+func TestReaderMissesNothingAtARotation(t *testing.T) {
+	dir := t.TempDir()
+	r := NewReader(dir, Filter{})
+	defer r.Close()
+	appendTo(t, dir, 1, lineOf("r1")+lineOf("r2")[:20])
+	next(t, r, "r1")
+	next(t, r, "EOF")
+	appendTo(t, dir, 1, lineOf("r2")[20:]+lineOf("r3"))
+	appendTo(t, dir, 2, lineOf("r4"))
+	if err := r.advance(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"r2", "r3", "r4", "EOF"} {
+		next(t, r, want)
+	}
+}
+
 func TestReaderNamesDamagedLines(t *testing.T) {
 	dir := t.TempDir()
 	appendTo(t, dir, 1, lineOf("r1")+"{}\n"+lineOf("r2")+"\x00\x00\n"+lineOf("r3")[:30])
@@ -87,6 +106,7 @@ func TestReaderFollowsAWriterThatRotates(t *testing.T) {
 	l := openLog(t, dir, Options{MaxSize: 500})
 	const n = 2000
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	wg.Go(func() {
 		for i := range n {
 			if err := l.Write(&Entry{Phase: Access, Revision: uint64(i + 1)}); err != nil {
@@ -112,18 +132,18 @@ func TestReaderFollowsAWriterThatRotates(t *testing.T) {
 			want++
 		}
 	}
-	wg.Wait()
 }
 
 func TestFilterSelects(t *testing.T) {
 	e := Entry{Time: noon, Phase: Access, Outcome: Denied, Client: "c", Action: "read", Integration: "i", Collection: "k",
-		Record: "r", Operation: "o", RequestID: "q", Event: "e"}
+		Record: "r", Records: []string{"s", "t"}, Operation: "o", RequestID: "q", Event: "e"}
 	for name, c := range map[string]struct {
 		f    Filter
 		want bool
 	}{
 		"everything":         {Filter{}, true},
 		"all members":        {Filter{Since: noon, Until: noon.Add(1), Phase: Access, Outcome: Denied, Client: "c", Action: "read", Integration: "i", Collection: "k", Record: "r", Operation: "o", RequestID: "q", Event: "e"}, true},
+		"one of several":     {Filter{Record: "t"}, true},
 		"too late":           {Filter{Since: noon.Add(1)}, false},
 		"until is exclusive": {Filter{Until: noon}, false},
 		"phase":              {Filter{Phase: Intent}, false},
