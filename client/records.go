@@ -154,7 +154,10 @@ func (c *Client) GetField(ctx context.Context, ref RecordRef, field string) (*Fi
 	if err != nil {
 		return nil, err
 	}
-	return &Field{Value: a.body, ContentType: a.header.Get("Content-Type"), ETag: a.header.Get("ETag")}, nil
+	return &Field{
+		Value: a.body, ContentType: a.header.Get("Content-Type"), ETag: a.header.Get("ETag"),
+		Masked: a.header.Get("Strongroom-Masked") == "true",
+	}, nil
 }
 
 // ListRevisions returns a record's history.

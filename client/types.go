@@ -133,6 +133,7 @@ func (r *Record) Reveal() json.RawMessage { return r.raw }
 type Field struct {
 	Value       []byte
 	ContentType string // text/plain, application/octet-stream or application/json
+	Masked      bool   // Value is a mask, not the value
 	ETag        string
 }
 
