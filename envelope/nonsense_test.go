@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -52,7 +53,7 @@ func TestNonsenseIsNoKeyset(t *testing.T) {
 func (f *fixture) blobs() [][]byte {
 	sets, err := f.source.Keysets(f.t.Context(), f.integration)
 	must(f.t, err)
-	return [][]byte{sets[0].Blob, sets[1].Blob}
+	return [][]byte{bytes.Clone(sets[0].Blob), bytes.Clone(sets[1].Blob)} // what is answered is zeroed
 }
 
 func TestAKeysetThatWasNotWrappedIsNotMade(t *testing.T) {

@@ -60,7 +60,11 @@ func TestAnOutageIsServedThroughUntilTheHardCap(t *testing.T) {
 	if want := confirmed.Add(time.Hour); !e.Until.Equal(want) || !errors.Is(e.Err, vaultkeys.ErrUnavailable) {
 		t.Errorf("degraded until %s by %v, want until %s", e.Until, e.Err, want)
 	}
+	before := f.keys.Unwraps()
 	f.pass(58*time.Minute, true)
+	if n := f.keys.Unwraps() - before; n < 100 || n > 117 {
+		t.Errorf("the key service was tried %d times in 58 minutes, want about 116", n)
+	}
 	f.wantOpen(nil)
 	h := f.Health()
 	if len(h) != 1 || h[0].Integration != f.integration || !h[0].Serving || h[0].Reason == "" ||

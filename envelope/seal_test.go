@@ -51,6 +51,9 @@ func TestSealedBytesDoNotShowTheirValue(t *testing.T) {
 	must(t, err)
 	second, err := f.domain().Seal(id, nil, fields)
 	must(t, err)
+	if cap(first.Fields[0]) != len(first.Fields[0]) {
+		t.Error("appending to a sealed field would write over its neighbour")
+	}
 	all := [][]byte{first.DEK, second.DEK, first.Fields[0], first.Fields[1], second.Fields[0], second.Fields[1]}
 	for i, b := range all {
 		if bytes.Contains(b, value[:9]) {
@@ -61,6 +64,23 @@ func TestSealedBytesDoNotShowTheirValue(t *testing.T) {
 				t.Errorf("values %d and %d are the same: a nonce or key was used twice", i, j)
 			}
 		}
+	}
+}
+
+// Every revision has a DEK of its own, of 32 bytes that no other has.
+func TestEveryDEKIsFresh(t *testing.T) {
+	f := newFixture(t, Options{})
+	m, id := f.domain(), f.identity()
+	seen := map[string]bool{}
+	for range 50 {
+		sealed, err := m.Seal(id, nil, nil)
+		must(t, err)
+		dek, err := m.unwrap(id, nil, sealed.DEK)
+		must(t, err)
+		if len(dek) != dekSize || seen[string(dek)] || bytes.Count(dek, []byte{0}) > dekSize/2 {
+			t.Fatal("a DEK is too short, was used before or is not random")
+		}
+		seen[string(dek)] = true
 	}
 }
 
