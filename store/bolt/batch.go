@@ -18,7 +18,8 @@ type batch struct {
 	mixed    bool // has interactive operations
 	gathered bool // takes no more operations
 	restarts int
-	yields   int
+	expected int // callers that may be about to join
+	yields   int // in a row that brought nobody
 	tx       *bbolt.Tx
 	writer   writer
 }
@@ -26,11 +27,14 @@ type batch struct {
 // maxRestarts is how often a batch is run again as a whole.
 const maxRestarts = 4
 
-// maxYields bounds how often the committer lets other goroutines run before it
-// commits a batch.
+// maxYields bounds how often in a row the committer lets other goroutines run
+// before it commits a batch, when none of them comes with an operation.
 const maxYields = 2
 
-func (b *batch) reset() {
+// reset empties the batch. Expected are the callers of the one before, who were
+// woken a moment ago, and those who have come since.
+func (b *batch) reset(waiting int) {
+	b.expected = len(b.settled) + waiting
 	clear(b.settled)
 	b.pending, b.settled = b.pending[:0], b.settled[:0]
 	b.bytes, b.mixed, b.gathered, b.restarts, b.yields = 0, false, false, 0, 0
@@ -125,20 +129,20 @@ func (e *Engine) more(b *batch, n int) bool {
 }
 
 // gather adds the next operation of the queue to the batch. When the queue is
-// empty, the callers of the last batch get a chance to come back first: they
-// were woken a moment ago, and without it each commit would serve half of
-// them.
+// empty, those that are expected get a chance to join: without it callers fall
+// apart into groups that take turns, and each commit serves one of them.
 func (e *Engine) gather(b *batch) bool {
 	for {
 		n := len(b.pending) + len(b.settled)
 		o := e.queue.next(n, b.bytes, b.mixed)
 		switch {
 		case o != nil && o.start():
+			b.yields = 0
 			b.add(o)
 			return true
 		case o != nil:
 			o.release()
-		case n < e.lastBatch && b.yields < maxYields:
+		case n < b.expected && b.yields < maxYields:
 			b.yields++
 			runtime.Gosched()
 		default:

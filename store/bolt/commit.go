@@ -19,12 +19,10 @@ func (e *Engine) commitLoop(resume bool) {
 	for resume || e.queue.wait() {
 		if !resume {
 			e.writeMu.Lock()
-			e.queue.earn()
-			b.reset()
+			b.reset(e.queue.earn())
 		}
 		resume = false
 		e.runBatch(b)
-		e.lastBatch = len(b.settled)
 		e.writeMu.Unlock()
 		b.deliver()
 	}

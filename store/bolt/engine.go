@@ -22,11 +22,10 @@ type Engine struct {
 
 	// writeMu is held by the committer while it runs a batch, and by whoever
 	// needs that no batch runs. It guards state changes, batch and dirty.
-	writeMu   sync.Mutex
-	batch     batch
-	lastBatch int
-	dirty     *dirtyLog
-	leaving   chan struct{} // closed when the file that failed is closed
+	writeMu sync.Mutex
+	batch   batch
+	dirty   *dirtyLog
+	leaving chan struct{} // closed when the file that failed is closed
 
 	counters counters
 	keeper   sync.Mutex // held while the file is being maintained

@@ -110,15 +110,16 @@ func (q *queue) nextBulk(ops, bytes int, mixed bool) *op {
 	return q.waiting[kv.Bulk].pop()
 }
 
-// earn gives waiting bulk operations their share of a batch.
-func (q *queue) earn() {
+// earn gives waiting bulk operations their share of a batch. It returns how
+// many operations wait in all.
+func (q *queue) earn() (waiting int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.waiting[kv.Bulk].len() == 0 {
+	bulk := q.waiting[kv.Bulk].len()
+	if q.credit = min(q.credit+q.maxBytes/bulkShare, q.maxBytes); bulk == 0 {
 		q.credit = 0
-		return
 	}
-	q.credit = min(q.credit+q.maxBytes/bulkShare, q.maxBytes)
+	return bulk + q.waiting[kv.Interactive].len()
 }
 
 // fifo is a queue in a slice that reuses its space.
