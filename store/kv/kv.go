@@ -102,8 +102,12 @@ const (
 // A context that ends before fn was started takes the call off the queue;
 // after that the call waits for its outcome.
 //
-// Update and View are safe for concurrent use. View must not be held for more
-// than about 100 ms: walk long ranges in chunks, a transaction each.
+// View runs fn on the last durable commit: what it reads, a crash does not take
+// back. A View that begins after an Update has returned sees what that wrote.
+//
+// Update and View are safe for concurrent use, but fn must not call Update, nor
+// wait for somebody who does. View must not be held for more than about 100 ms:
+// walk long ranges in chunks, a transaction each.
 type Engine interface {
 	View(ctx context.Context, fn func(ReadTx) error) error
 	Update(ctx context.Context, class Class, size int, fn func(Tx) error) error
