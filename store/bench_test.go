@@ -1,0 +1,102 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"strongroom/internal/access"
+	"strongroom/store"
+	"strongroom/store/storetest"
+)
+
+// eight is a schema of eight plain text fields, the record of the benchmarks.
+func eight() []byte {
+	var b strings.Builder
+	b.WriteString(`{"type":"object","additionalProperties":false,"properties":{`)
+	for i := range 8 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"field_%d":{"type":"string","maxLength":256}`, i)
+	}
+	b.WriteString(`}}`)
+	return []byte(b.String())
+}
+
+func eightFields(n int) []byte {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range 8 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"field_%d":"%064d"`, i, n+i)
+	}
+	b.WriteByte('}')
+	return []byte(b.String())
+}
+
+func openEight(b testing.TB) (*storetest.Fixture, store.Caller, store.CollectionRef) {
+	ctx := context.Background()
+	f := storetest.Open(b)
+	c := f.Root()
+	ref := store.CollectionRef{Integration: "acme", Collection: "eight"}
+	if _, _, err := f.PutIntegration(ctx, c, ref.Integration, store.IntegrationSpec{}, store.Precondition{}); err != nil {
+		b.Fatal(err)
+	}
+	if _, _, err := f.PutCollection(ctx, c, ref, store.CollectionSpec{Schema: eight()}, store.Precondition{}); err != nil {
+		b.Fatal(err)
+	}
+	return f, c, ref
+}
+
+func BenchmarkGetRecord(b *testing.B) {
+	f, c, ref := openEight(b)
+	ctx := context.Background()
+	res, err := f.CreateRecord(ctx, c, ref, store.RecordInput{Fields: eightFields(1)}, store.WriteOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	rref := store.RecordRef{CollectionRef: ref, Record: res.ID}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := f.GetRecord(ctx, c, rref, store.ReadOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCreateRecord64(b *testing.B) {
+	f, c, ref := openEight(b)
+	ctx := context.Background()
+	fields := eightFields(1)
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := f.CreateRecord(ctx, c, ref, store.RecordInput{Fields: fields}, store.WriteOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkImport(b *testing.B) {
+	f, c, ref := openEight(b)
+	raw := eightFields(1)
+	n := 0
+	next := func() (store.ImportLine, bool) { n++; return store.ImportLine{Number: n, Raw: raw}, n <= b.N }
+	o := store.ImportOptions{Decode: func(raw []byte) (store.RecordInput, error) { return store.RecordInput{Fields: raw}, nil }}
+	b.ReportAllocs()
+	b.ResetTimer()
+	err := f.ImportRecords(context.Background(), c, ref, o, next, func(r store.ImportResult) error { return r.Err })
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+var _ = access.ActionRead
