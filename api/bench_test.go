@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"strongroom/internal/identity"
+	"strongroom/internal/schema"
+	"strongroom/store"
+)
+
+// quick is a store that reads in no time, so that a benchmark sees the handler.
+type quick struct {
+	*scripted
+	one store.Record
+}
+
+func (q *quick) GetRecord(context.Context, store.Caller, store.RecordRef, store.ReadOptions) (store.Record, error) {
+	return q.one, nil
+}
+
+func newQuick(b *testing.B) (*Server, string) {
+	q := &quick{scripted: newScript()}
+	q.one = q.record
+	q.one.Fields = nil
+	for i := range 8 {
+		q.one.Fields = append(q.one.Fields, schema.Value{Path: fmt.Sprintf("field_%d", i), JSON: []byte(`"` + strings.Repeat("x", 64) + `"`)})
+	}
+	tokens, err := identity.New(identity.Config{Directory: q, Issuer: "urn:test"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	token, err := tokens.Exchange(b.Context(), "", map[string][]string{
+		"grant_type": {"client_credentials"}, "client_id": {"invoicing"}, "client_secret": {"right"}}, store.Attempt{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := New(Config{Store: q, Tokens: tokens, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s, "Bearer " + token.Value.Reveal()
+}
+
+// nowhere is a ResponseWriter that costs next to nothing.
+type nowhere struct{ header http.Header }
+
+func (n *nowhere) Header() http.Header         { return n.header }
+func (n *nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n *nowhere) WriteHeader(int)             {}
+
+// BenchmarkRead is all that the API adds to a read: routing, authentication,
+// encoding, headers, counting. The aim is 8 us.
+func BenchmarkRead(b *testing.B) {
+	s, bearer := newQuick(b)
+	r := httptest.NewRequest("GET", someRecord, nil)
+	r.Header.Set("Authorization", bearer)
+	r.Header.Set("User-Agent", "bench")
+	w := &nowhere{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		s.Handler().ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkRoute is the router alone.
+func BenchmarkRoute(b *testing.B) {
+	s, _ := newQuick(b)
+	r := httptest.NewRequest("TRACE", someRecord, nil)
+	w := &nowhere{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		s.Handler().ServeHTTP(w, r)
+	}
+}
+
+func BenchmarkEncodeRecord(b *testing.B) {
+	r := &store.Record{ID: "0197f3a0-0000-7000-8000-000000000000", Revision: 3, CreatedAt: at, UpdatedAt: at, Flat: true, HasFields: true}
+	for i := range 8 {
+		r.Fields = append(r.Fields, schema.Value{Path: fmt.Sprintf("field_%d", i), JSON: []byte(`"` + strings.Repeat("x", 64) + `"`)})
+	}
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		out = appendRecord(out[:0], r)
+	}
+}
+
+// BenchmarkDecodeLine reads a line of an import with eight small fields. The
+// aim is 2 us.
+func BenchmarkDecodeLine(b *testing.B) {
+	var fields []string
+	for i := range 8 {
+		fields = append(fields, fmt.Sprintf(`"field_%d":"value number %d"`, i, i))
+	}
+	line := []byte(`{"id":"rec-1","fields":{` + strings.Join(fields, ",") + `}}`)
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeLine(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
