@@ -73,41 +73,34 @@ func (q *queue) wait() bool {
 }
 
 // next takes the operation that should join a batch which has ops operations
-// of bytes bytes so far; nil when none fits. mixed says that the batch has
+// of bytes bytes so far; nil when none does. mixed says that the batch has
 // interactive ones.
 func (q *queue) next(ops, bytes int, mixed bool) *op {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if ops >= q.maxOps {
-		return nil
-	}
-	if o := q.waiting[kv.Interactive].front(); o != nil {
-		if ops > 0 && bytes+o.size > q.maxBytes {
-			return nil
-		}
+	if o := q.waiting[kv.Interactive].front(); o != nil && q.fits(o, ops, bytes) {
 		return q.waiting[kv.Interactive].pop()
 	}
-	return q.nextBulk(ops, bytes, mixed)
-}
-
-// nextBulk takes a bulk operation. Next to interactive ones its credit is the
-// only bound, so that one as large as a batch gets its turn too; a batch can
-// then be twice as large as usual.
-func (q *queue) nextBulk(ops, bytes int, mixed bool) *op {
 	o := q.waiting[kv.Bulk].front()
-	if o == nil {
-		return nil
-	}
-	if mixed {
-		price := min(max(o.size, 1), q.maxBytes)
-		if q.credit < price {
-			return nil
-		}
-		q.credit -= price
-	} else if ops > 0 && bytes+o.size > q.maxBytes {
+	if o == nil || mixed && !q.spend(o) || !mixed && !q.fits(o, ops, bytes) {
 		return nil
 	}
 	return q.waiting[kv.Bulk].pop()
+}
+
+func (q *queue) fits(o *op, ops, bytes int) bool {
+	return ops == 0 || ops < q.maxOps && bytes+o.size <= q.maxBytes
+}
+
+// spend pays for a bulk operation next to interactive ones. Credit is then its
+// only bound: the batch may be full already, and twice as large with it.
+func (q *queue) spend(o *op) bool {
+	price := min(max(o.size, 1), q.maxBytes)
+	if q.credit < price {
+		return false
+	}
+	q.credit -= price
+	return true
 }
 
 // earn gives waiting bulk operations their share of a batch. It returns how

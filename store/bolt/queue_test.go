@@ -70,6 +70,24 @@ func TestBulkEarnsItsTurn(t *testing.T) {
 	want(t, "batches until bulk was served", batches, bulkShare)
 }
 
+// TestBulkAmongMany has more interactive operations waiting than a batch takes.
+func TestBulkAmongMany(t *testing.T) {
+	q := queueOf(3, 800, bulk(700))
+	for batches := 1; ; batches++ {
+		for q.waiting[kv.Interactive].len() < 10 {
+			q.push(interactive(1))
+		}
+		if sizes := q.drain(); len(sizes) == 4 {
+			wantBatch(t, sizes, 1, 1, 1, 700)
+			want(t, "batches until bulk was served", batches, bulkShare-1)
+			return
+		}
+		if batches > 20 {
+			t.Fatal("bulk never had its turn")
+		}
+	}
+}
+
 // TestAbandonedInQueue leaves operations behind whose callers have gone.
 func TestAbandonedInQueue(t *testing.T) {
 	e := create(t, Options{})
