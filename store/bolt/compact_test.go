@@ -137,6 +137,7 @@ func (l *load) wrote(key, value string, removed bool, took time.Duration) {
 
 func (l *load) read(t testing.TB) {
 	for i := 0; !l.stopped.Load(); i++ {
+		time.Sleep(50 * time.Microsecond) // leave the writers some processor
 		start := time.Now()
 		err := l.engine.View(background, func(tx kv.ReadTx) error {
 			tx.Get(kv.Records, fmt.Appendf(nil, "key-%06d", i%loadKeys))
