@@ -9,6 +9,8 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // ImportOptions go with an import.
@@ -104,7 +106,7 @@ func (c *Client) ImportRecords(ctx context.Context, ref CollectionRef, o ImportO
 }
 
 func encodeLines(w io.Writer, records iter.Seq[RecordInput]) error {
-	buffered := bufio.NewWriterSize(w, 64<<10)
+	buffered := &promptWriter{w: bufio.NewWriterSize(w, 64<<10)}
 	encoder := json.NewEncoder(buffered)
 	for r := range records {
 		if err := encoder.Encode(r.body(false)); err != nil {
@@ -112,6 +114,35 @@ func encodeLines(w io.Writer, records iter.Seq[RecordInput]) error {
 		}
 	}
 	return buffered.Flush()
+}
+
+// promptness is how long a line may wait for others to be sent with.
+const promptness = 10 * time.Millisecond
+
+// promptWriter is a buffer that is flushed when it is full, and a moment after
+// it was written to: a slow source is not held up, a fast one not cut up.
+type promptWriter struct {
+	mu    sync.Mutex
+	w     *bufio.Writer
+	armed bool
+}
+
+func (p *promptWriter) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.armed {
+		p.armed = true
+		time.AfterFunc(promptness, func() { _ = p.Flush() })
+	}
+	return p.w.Write(b)
+}
+
+// Flush writes what waits; the writer keeps an error for the next call.
+func (p *promptWriter) Flush() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed = false
+	return p.w.Flush()
 }
 
 // Export yields the records of a collection with the fields that this client

@@ -1,0 +1,533 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fake is a server of the documented shapes. Each request goes to handle after
+// its token was checked.
+type fake struct {
+	*httptest.Server
+	handle  http.HandlerFunc
+	issued  atomic.Int64
+	revoked sync.Map
+	life    int // seconds of a token
+	stall   chan struct{}
+
+	mu    sync.Mutex
+	calls []call
+}
+
+func newFake(t *testing.T, handle http.HandlerFunc) (*fake, *Client) {
+	t.Helper()
+	f := &fake{handle: handle, life: 900}
+	f.Server = httptest.NewTLSServer(f)
+	t.Cleanup(f.Close)
+	c, err := New(Config{URL: f.URL, ClientID: "tester", ClientSecret: NewSecret("s3cret value"), HTTPClient: f.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.sleep = func(<-chan struct{}, time.Duration) bool { return true }
+	return f, c
+}
+
+func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/oauth2/token" {
+		f.token(w, r)
+		return
+	}
+	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if _, gone := f.revoked.Load(bearer); gone || !strings.HasPrefix(bearer, "token-") {
+		problem(w, 401, "invalid_token")
+		return
+	}
+	f.mu.Lock()
+	f.calls = append(f.calls, call{method: r.Method, path: r.URL.RequestURI(), header: r.Header.Clone()})
+	f.mu.Unlock()
+	f.handle(w, r)
+}
+
+func (f *fake) token(w http.ResponseWriter, r *http.Request) {
+	if f.stall != nil {
+		<-f.stall
+	}
+	id, secret, _ := r.BasicAuth()
+	w.Header().Set("Content-Type", "application/json")
+	if id != "tester" || secret != "s3cret+value" || r.FormValue("grant_type") != "client_credentials" {
+		w.WriteHeader(http.StatusUnauthorized)
+		io.WriteString(w, `{"error":"invalid_client","error_description":"the client could not be authenticated"}`)
+		return
+	}
+	fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":%d}`, f.issued.Add(1), f.life)
+}
+
+func (f *fake) seen() []call {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]call(nil), f.calls...)
+}
+
+func problem(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	retryable := status == 503 && code != "outcome_unknown"
+	json.NewEncoder(w).Encode(Problem{Status: status, Code: code, Title: "no: " + code, RequestID: "r1", Retryable: retryable})
+}
+
+var event = RecordRef{"shop", "events", "r1"}
+
+func TestErrorsKeepTheirMeaning(t *testing.T) {
+	for code, want := range codes {
+		_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { problem(w, 400, code) })
+		_, err := c.GetRecord(t.Context(), event, ReadOptions{})
+		var p *Problem
+		if !errors.Is(err, want) || !errors.As(err, &p) || p.Code != code || p.RequestID != "r1" {
+			t.Errorf("%s: got %v", code, err)
+		}
+	}
+}
+
+func TestProblemSaysWhereAndWhat(t *testing.T) {
+	p := &Problem{Title: "the input is not valid", Code: "invalid", RequestID: "r7", Errors: []Issue{
+		{Pointer: "/fields/email", Detail: "must be a string"}, {Detail: "something else"},
+	}}
+	want := "the input is not valid: /fields/email: must be a string; something else (invalid, request r7)"
+	if p.Error() != want {
+		t.Errorf("got  %s\nwant %s", p.Error(), want)
+	}
+}
+
+func TestOneTokenForManyCallers(t *testing.T) {
+	f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"items":[]}`) })
+	f.stall = make(chan struct{})
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			if _, err := c.ListRoles(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.ListRoles(impatient); !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who gave up got %v", err)
+	}
+	close(f.stall)
+	group.Wait()
+	if n := f.issued.Load(); n != 1 {
+		t.Errorf("%d tokens were fetched for 20 callers", n)
+	}
+}
+
+func TestTokenIsRefreshedEarlyAndBehind(t *testing.T) {
+	now := time.Now()
+	fetched := make(chan struct{}, 8)
+	n := 0
+	s := newTokenSource(func(context.Context) (token, error) {
+		n++
+		defer func() { fetched <- struct{}{} }()
+		return token{NewSecret(fmt.Sprint("t", n)), now.Add(time.Minute), now.Add(2 * time.Minute)}, nil
+	}, func() time.Time { return now })
+	first, _ := s.get(t.Context())
+	<-fetched
+	now = now.Add(90 * time.Second) // due, and still valid
+	second, _ := s.get(t.Context())
+	<-fetched
+	for s.busy() {
+		time.Sleep(time.Millisecond)
+	}
+	third, _ := s.get(t.Context())
+	if first.Reveal() != "t1" || second.Reveal() != "t1" || third.Reveal() != "t2" {
+		t.Errorf("got %s, %s, %s", first.Reveal(), second.Reveal(), third.Reveal())
+	}
+}
+
+func (s *tokenSource) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flight != nil
+}
+
+func TestRefusedTokenIsReplacedOnce(t *testing.T) {
+	f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"id":"r1","revision":1}`) })
+	if _, err := c.GetRecord(t.Context(), event, ReadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.revoked.Store("token-1", true)
+	if _, err := c.CreateRecord(t.Context(), CollectionRef{"shop", "events"}, RecordInput{Fields: map[string]int{"a": 1}}, WriteOptions{}); err != nil {
+		t.Errorf("after a revocation: %v", err)
+	}
+	f.revoked.Store("token-2", true)
+	f.revoked.Store("token-3", true)
+	if _, err := c.GetRecord(t.Context(), event, ReadOptions{}); !errors.Is(err, ErrUnauthenticated) {
+		t.Errorf("when new tokens are refused too: %v", err)
+	}
+	if n := f.issued.Load(); n != 3 {
+		t.Errorf("%d tokens were fetched, want 3", n)
+	}
+}
+
+func TestWrongSecretIsNotRetried(t *testing.T) {
+	f, c := newFake(t, nil)
+	c.tokens = newTokenSource(c.fetchToken("tester", NewSecret("wrong")), time.Now)
+	_, err := c.GetRecord(t.Context(), event, ReadOptions{})
+	if !errors.Is(err, ErrUnauthenticated) || strings.Contains(err.Error(), "wrong") || f.issued.Load() != 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRetriesOnlyWhatMayBe(t *testing.T) {
+	write := RecordInput{Fields: map[string]string{"a": "b"}}
+	ref := CollectionRef{"shop", "events"}
+	for name, tt := range map[string]struct {
+		code string
+		do   func(*Client) error
+		want int // requests
+	}{
+		"a read":        {"not_persisted", func(c *Client) error { _, err := c.GetRecord(t.Context(), event, ReadOptions{}); return err }, 4},
+		"a keyed write": {"not_persisted", func(c *Client) error { _, err := c.CreateRecord(t.Context(), ref, write, WriteOptions{}); return err }, 4},
+		"not retryable": {"outcome_unknown", func(c *Client) error { _, err := c.GetRecord(t.Context(), event, ReadOptions{}); return err }, 1},
+		"a put of a role": {"not_persisted", func(c *Client) error {
+			_, err := c.PutRole(t.Context(), "r", json.RawMessage(`{}`), WriteOptions{})
+			return err
+		}, 4},
+		"a conditional put": {"not_persisted", func(c *Client) error {
+			_, err := c.PutRole(t.Context(), "r", json.RawMessage(`{}`), WriteOptions{IfRevision: 3})
+			return err
+		}, 1},
+		"a search": {"timeout", func(c *Client) error {
+			_, err := c.SearchRecords(t.Context(), ref, SearchOptions{Where: map[string]any{"a": 1}})
+			return err
+		}, 4},
+		"an import": {"not_persisted", func(c *Client) error {
+			return drain(c.Import(t.Context(), ref, ImportOptions{}, strings.NewReader("{}\n")))
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { problem(w, 503, tt.code) })
+			if err := tt.do(c); err == nil {
+				t.Fatal("it succeeded")
+			}
+			calls := f.seen()
+			if len(calls) != tt.want {
+				t.Fatalf("%d requests, want %d", len(calls), tt.want)
+			}
+			key := calls[0].header.Get("Idempotency-Key")
+			for _, again := range calls {
+				if again.header.Get("Idempotency-Key") != key {
+					t.Error("a repetition came with another idempotency key: it would write twice")
+				}
+			}
+			if name == "a keyed write" && key == "" {
+				t.Error("the write had no idempotency key")
+			}
+		})
+	}
+}
+
+func drain(results func(func(ImportResult, error) bool)) (last error) {
+	for _, err := range results {
+		last = err
+	}
+	return last
+}
+
+func TestRetryAfterIsHeard(t *testing.T) {
+	if got := pause(0, &Problem{RetryAfter: 7 * time.Second}); got != 7*time.Second {
+		t.Errorf("waits %v", got)
+	}
+	if got := pause(0, &Problem{RetryAfter: time.Hour}); got != 10*time.Second {
+		t.Errorf("waits %v when told an hour", got)
+	}
+	for attempt := range 40 {
+		if got := pause(attempt, errors.New("x")); got < 50*time.Millisecond || got > 5*time.Second {
+			t.Errorf("attempt %d waits %v", attempt, got)
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	ref := CollectionRef{"shop", "events"}
+	for name, tt := range map[string]struct {
+		do     func(*Client) error
+		method string
+		path   string
+		header map[string]string
+		body   string
+	}{
+		"read": {func(c *Client) error {
+			_, err := c.GetRecord(t.Context(), event, ReadOptions{Fields: []string{"email", "a,b", "customer/name"}, Previous: true})
+			return err
+		}, "GET", "/v1/integrations/shop/collections/events/records/r1?revision=previous&fields=email,a%2Cb,customer%2Fname", nil, ""},
+		"field": {func(c *Client) error { _, err := c.GetField(t.Context(), event, "customer/e mail"); return err },
+			"GET", "/v1/integrations/shop/collections/events/records/r1/fields/customer%2Fe%20mail", nil, ""},
+		"list": {func(c *Client) error {
+			_, err := c.ListRecords(t.Context(), ref, ListOptions{Labels: map[string]string{"owner": "a&b"}, Limit: 7, Cursor: "c+1"})
+			return err
+		}, "GET", "/v1/integrations/shop/collections/events/records?label.owner=a%26b&limit=7&cursor=c%2B1", nil, ""},
+		"create": {func(c *Client) error {
+			_, err := c.CreateRecord(t.Context(), ref, RecordInput{ID: "mine", Fields: NewFields([]byte(`{"n":1.50}`)), Labels: map[string]string{}, EraseAt: &time.Time{}}, WriteOptions{IdempotencyKey: "k1"})
+			return err
+		}, "POST", "/v1/integrations/shop/collections/events/records", map[string]string{"Content-Type": "application/json", "Idempotency-Key": "k1"},
+			`{"erase_at":null,"fields":{"n":1.50},"id":"mine","labels":{}}`},
+		"patch": {func(c *Client) error {
+			_, err := c.PatchRecord(t.Context(), event, RecordInput{LabelChanges: map[string]*string{"a": nil}}, WriteOptions{IfRevision: 4})
+			return err
+		}, "PATCH", "/v1/integrations/shop/collections/events/records/r1", map[string]string{"Content-Type": mergePatch, "If-Match": `"4"`}, `{"labels":{"a":null}}`},
+		"delete": {func(c *Client) error { _, err := c.DeleteRecord(t.Context(), event, WriteOptions{}); return err },
+			"DELETE", "/v1/integrations/shop/collections/events/records/r1", nil, ""},
+		"rollback": {func(c *Client) error { _, err := c.RollbackRecord(t.Context(), event, 2, WriteOptions{}); return err },
+			"POST", "/v1/integrations/shop/collections/events/records/r1:rollback", nil, `{"revision":2}`},
+		"expunge": {func(c *Client) error { return c.ExpungeRecord(t.Context(), event) },
+			"POST", "/v1/integrations/shop/collections/events/records/r1:expunge", map[string]string{"Idempotency-Key": ""}, ""},
+		"upsert": {func(c *Client) error {
+			_, err := c.UpsertRecord(t.Context(), ref, "external_id", "merge", RecordInput{Fields: map[string]int{"a": 1}}, WriteOptions{})
+			return err
+		}, "POST", "/v1/integrations/shop/collections/events/records:upsert", nil, `{"fields":{"a":1},"key":"external_id","on_conflict":"merge"}`},
+		"lookup": {func(c *Client) error {
+			_, err := c.LookupRecord(t.Context(), ref, map[string]any{"external_id": "e1"})
+			return err
+		},
+			"POST", "/v1/integrations/shop/collections/events/records:lookup", nil, `{"where":{"external_id":"e1"}}`},
+		"delete of an integration": {func(c *Client) error { _, err := c.DeleteIntegration(t.Context(), "shop", true); return err },
+			"DELETE", "/v1/integrations/shop?confirm=shop&now=true", nil, ""},
+		"secret": {func(c *Client) error {
+			_, err := c.CreateSecret(t.Context(), "svc", time.Hour, WriteOptions{})
+			return err
+		},
+			"POST", "/v1/clients/svc/secrets", nil, `{"ttl":"1h0m0s"}`},
+		"creation only": {func(c *Client) error {
+			_, err := c.PutClient(t.Context(), "svc", PrincipalSpec{Roles: []string{"a"}}, WriteOptions{IfAbsent: true})
+			return err
+		},
+			"PUT", "/v1/clients/svc", map[string]string{"If-None-Match": "*"}, `{"roles":["a"]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var body bytes.Buffer
+			f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+				body.ReadFrom(r.Body)
+				w.Header().Set("ETag", `"5-aa"`)
+				io.WriteString(w, `{"id":"r1","revision":5,"secret_id":"s","client_secret":"v","items":[]}`)
+			})
+			if err := tt.do(c); err != nil {
+				t.Fatal(err)
+			}
+			got := f.seen()[0]
+			if got.method != tt.method || got.path != tt.path || body.String() != tt.body {
+				t.Errorf("got  %s %s %s\nwant %s %s %s", got.method, got.path, &body, tt.method, tt.path, tt.body)
+			}
+			for name, want := range tt.header {
+				if got.header.Get(name) != want {
+					t.Errorf("%s is %q, want %q", name, got.header.Get(name), want)
+				}
+			}
+		})
+	}
+}
+
+func TestReadsKeepWhatTheServerSaid(t *testing.T) {
+	raw := `{"id":"r1","revision":7,"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06Z","labels":{"a":"b"},"fields":{"n":1.50,"email":"o****@x.example"},"masked":["email"],"withheld":["ssn"]}`
+	_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"7-ab"`)
+		io.WriteString(w, raw)
+	})
+	r, err := c.GetRecord(t.Context(), event, ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(r.Fields.Reveal()) != `{"n":1.50,"email":"o****@x.example"}` || string(r.Reveal()) != raw || r.ETag != `"7-ab"` {
+		t.Errorf("got %s, %s, %s", r.Fields.Reveal(), r.Reveal(), r.ETag)
+	}
+	if diff := cmp.Diff([][]string{{"email"}, {"ssn"}}, [][]string{r.Masked, r.Withheld}); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestListsAreReadToTheirEnd(t *testing.T) {
+	_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("cursor") == "" {
+			io.WriteString(w, `{"items":[{"name":"a"}],"next_cursor":"2"}`)
+			return
+		}
+		io.WriteString(w, `{"items":[{"name":"b"}],"next_cursor":null}`)
+	})
+	list, err := c.ListIntegrations(t.Context())
+	if err != nil || len(list) != 2 || list[1].Name != "b" {
+		t.Errorf("got %v, %v", list, err)
+	}
+}
+
+func TestExportIsWholeOrAnError(t *testing.T) {
+	two := "{\"id\":\"a\",\"revision\":1,\"fields\":{}}\n{\"id\":\"b\",\"revision\":1,\"fields\":{}}\n"
+	for name, tt := range map[string]struct {
+		stream string
+		whole  bool
+	}{
+		"whole":          {two + `{"end":true,"count":2}` + "\n", true},
+		"empty":          {`{"end":true,"count":0}` + "\n", true},
+		"no end":         {two, false},
+		"wrong count":    {two + `{"end":true,"count":3}` + "\n", false},
+		"broken off":     {two + `{"end":false,"count":2,"problem":{"code":"integrity","status":500,"title":"x"}}` + "\n", false},
+		"nothing at all": {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, tt.stream) })
+			var last error
+			n := 0
+			for r, err := range c.Export(t.Context(), CollectionRef{"shop", "events"}, ListOptions{}) {
+				if last = err; err == nil && r.ID != "" {
+					n++
+				}
+			}
+			if (last == nil) != tt.whole || (last != nil && !errors.Is(last, ErrTruncated)) {
+				t.Errorf("got %v after %d records", last, n)
+			}
+			if name == "broken off" && !errors.Is(last, ErrIntegrity) {
+				t.Errorf("the cause was lost: %v", last)
+			}
+		})
+	}
+}
+
+func TestImportStreamsBothWays(t *testing.T) {
+	_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		lines := json.NewDecoder(r.Body)
+		n, failed := 0, 0
+		for {
+			var line struct{ Fields map[string]int }
+			if lines.Decode(&line) != nil {
+				break
+			}
+			if n++; line.Fields["n"] == 2 {
+				failed++
+				fmt.Fprintf(w, `{"line":%d,"type":"x","status":422,"code":"invalid","title":"bad","errors":[{"pointer":"/fields/n","detail":"no"}]}`+"\n", n)
+			} else {
+				fmt.Fprintf(w, `{"line":%d,"status":201,"id":"r%d"}`+"\n", n, n)
+			}
+			w.(http.Flusher).Flush()
+		}
+		fmt.Fprintf(w, `{"end":true,"count":%d,"failed":%d}`+"\n", n-failed, failed)
+	})
+	turn := make(chan struct{}, 1)
+	turn <- struct{}{}
+	records := func(yield func(RecordInput) bool) {
+		for i := range 5 {
+			<-turn // each record waits for the answer to the one before
+			if !yield(RecordInput{Fields: map[string]int{"n": i}}) {
+				return
+			}
+		}
+	}
+	var ids []string
+	for r, err := range c.ImportRecords(t.Context(), CollectionRef{"shop", "events"}, ImportOptions{Continue: true}, records) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Err != nil && !errors.Is(r.Err, ErrInvalid) {
+			t.Errorf("line %d: %v", r.Line, r.Err)
+		}
+		ids = append(ids, r.ID)
+		turn <- struct{}{}
+	}
+	if diff := cmp.Diff([]string{"r1", "r2", "", "r4", "r5"}, ids); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBackupIsCheckedAgainstItsSum(t *testing.T) {
+	content := bytes.Repeat([]byte("sealed "), 9999)
+	sum := sha256.Sum256(content)
+	for name, tt := range map[string]struct {
+		sum  string
+		want error
+	}{"whole": {hex.EncodeToString(sum[:]), nil}, "other": {strings.Repeat("0", 64), ErrTruncated}, "none": {"", ErrTruncated}} {
+		t.Run(name, func(t *testing.T) {
+			_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Trailer", trailerSHA256+", "+trailerEntries)
+				w.Write(content)
+				if tt.sum != "" {
+					w.Header().Set(trailerSHA256, tt.sum)
+					w.Header().Set(trailerEntries, "3")
+				}
+			})
+			var got bytes.Buffer
+			info, err := c.Backup(t.Context(), "", &got)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if err == nil && (info.Entries != 3 || !bytes.Equal(got.Bytes(), content)) {
+				t.Errorf("got %+v", info)
+			}
+		})
+	}
+}
+
+func TestNothingPrintsASecret(t *testing.T) {
+	secret := NewSecret("do-not-print")
+	r := Record{ID: "r1", Fields: NewFields([]byte(`{"a":"do-not-print"}`))}
+	config := Config{ClientSecret: secret}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "a", secret, "b", r.Fields, "c", config)
+	encoded, err := json.Marshal(map[string]any{"a": secret, "b": r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := log.String() + string(encoded) + fmt.Sprintf("%v %+v %#v %s %q %x", secret, r, config, r.Fields, secret, r.Fields)
+	if strings.Contains(all, "do-not-print") || strings.Contains(all, hex.EncodeToString([]byte("do-not"))) {
+		t.Errorf("it was printed: %s", all)
+	}
+}
+
+func TestConfigurationIsRefused(t *testing.T) {
+	for _, url := range []string{"", "http://127.0.0.1:8443", "127.0.0.1:8443", "https://x/v1", "https://u:p@x", "https://x?a=b"} {
+		if _, err := New(Config{URL: url, ClientID: "a", ClientSecret: NewSecret("b")}); err == nil {
+			t.Errorf("%q was taken", url)
+		}
+	}
+	if _, err := New(Config{URL: "https://x", ClientID: "a"}); err == nil {
+		t.Error("a client without a secret was made")
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	for _, name := range []string{EnvURL, EnvCACert, EnvClientID, EnvClientSecret} {
+		t.Setenv(name, "")
+	}
+	t.Setenv(EnvURL, "https://x")
+	if _, err := FromEnv(); err == nil || !strings.Contains(err.Error(), EnvClientID+", "+EnvClientSecret) {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv(EnvClientID, "a")
+	t.Setenv(EnvClientSecret, "b")
+	if c, err := FromEnv(); err != nil || c.ClientSecret.Reveal() != "b" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUnreachedServerIsUnavailable(t *testing.T) {
+	f, c := newFake(t, nil)
+	f.Close()
+	_, err := c.GetRecord(t.Context(), event, ReadOptions{})
+	if !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
