@@ -89,7 +89,7 @@ func recordSchemas() obj {
 		"RecordUpsert": asked([]string{"key", "fields"}, all(input, obj{"key": text("A unique field."),
 			"on_conflict": obj{"type": "string", "enum": conflicts, "default": "replace"}})),
 		"Rollback":    asked([]string{"revision"}, obj{"revision": whole(1)}),
-		"WriteResult": answered([]string{"id", "revision", "created_at", "updated_at"}, all(meta, obj{"purge_at": instant()})),
+		"WriteResult": answered([]string{"id", "revision", "updated_at"}, all(meta, obj{"purge_at": instant()})),
 		"Record": answered([]string{"id", "revision", "labels"}, all(meta, obj{
 			"valid_until": instant(), "erase_at": instant(), "deleted_at": instant(), "labels": mapOf(obj{"type": "string"}),
 			"fields": obj{"type": "object", "additionalProperties": true}, "masked": texts, "withheld": texts,
