@@ -1,0 +1,200 @@
+// Package app is the program as a value: everything that a server is made of,
+// opened in small named steps, with a Run and a Close. The command, the demo,
+// the benchmark and the tests start the same thing.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"strongroom/api"
+	"strongroom/internal/config"
+	"strongroom/internal/identity"
+	"strongroom/internal/metrics"
+	"strongroom/internal/secret"
+	"strongroom/store"
+	"strongroom/store/bolt"
+)
+
+// Options go with Open.
+type Options struct {
+	Config  config.Config
+	Dev     *Dev // set for a development server
+	Logger  *slog.Logger
+	Version string
+}
+
+// App is a server with all that it stands on.
+type App struct {
+	*Base
+	Server *api.Server
+
+	config      config.Config
+	logger      *slog.Logger
+	dev         *Dev
+	certificate certificate
+	closed      sync.Once
+	err         error
+}
+
+// Open opens the store and listens, but serves nothing yet: Run does. A port of
+// 0 is known from then on, by Server.Addr.
+func Open(ctx context.Context, o Options) (*App, error) {
+	if err := refuseOpenDoor(o); err != nil {
+		return nil, err
+	}
+	base, err := OpenBase(ctx, o.Config, o.Logger, o.Dev != nil)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{Base: base, config: o.Config, logger: o.Logger, dev: o.Dev}
+	if err := a.listen(o); err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
+	return a, nil
+}
+
+// listen makes the server and opens its listeners. The issuer of tokens can be
+// the address, which is known only then.
+func (a *App) listen(o Options) (err error) {
+	tls, err := a.serverTLS()
+	if err != nil {
+		return err
+	}
+	tokens := new(lateTokens)
+	a.Server, err = api.New(api.Config{
+		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: tls, Dev: o.Dev != nil,
+		Metrics: metrics.New(o.Version, a.Store.Ready),
+		Listen:  o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
+		DrainDelay:   time.Duration(o.Config.DrainDelay),
+		DrainTimeout: time.Duration(o.Config.DrainTimeout),
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.Server.Listen(); err != nil {
+		return err
+	}
+	tokens.Authority, err = identity.New(identity.Config{
+		Directory: a.Store, Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime),
+	})
+	return err
+}
+
+// lateTokens becomes an authority once the issuer is known.
+type lateTokens struct{ *identity.Authority }
+
+func (a *App) issuer() string {
+	if a.config.Issuer != "" {
+		return a.config.Issuer
+	}
+	return "https://" + a.Server.Addr()
+}
+
+// Run serves until ctx ends, then drains. The store's own work (the sweep of
+// what expired, compaction) goes on beside it.
+func (a *App) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	group.Go(func() { a.background("the store's background work", a.Store.Run(work)) })
+	group.Go(func() { a.compactOnSchedule(work) })
+	err := a.Server.Run(ctx)
+	stop()
+	group.Wait()
+	return err
+}
+
+func (a *App) background(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		a.logger.Error(what+" ended", "error", err)
+	}
+}
+
+// compactOnSchedule compacts the data file now and then. Nothing stops
+// meanwhile; one that fails is tried again at the next turn.
+func (a *App) compactOnSchedule(ctx context.Context) {
+	every := time.Duration(a.config.CompactEvery)
+	if every <= 0 {
+		return
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			logCompaction(a.logger, func() (bolt.CompactStats, error) { return a.Engine.Compact(ctx) })
+		}
+	}
+}
+
+func logCompaction(logger *slog.Logger, compact func() (bolt.CompactStats, error)) {
+	stats, err := compact()
+	if err != nil {
+		logger.Warn("the data file was not compacted", "error", err)
+		return
+	}
+	logger.Info("the data file was compacted", "before_bytes", stats.Before, "after_bytes", stats.After,
+		"took", stats.Took, "writers_waited", stats.Pause)
+}
+
+// Close closes everything that Open opened. Run must have ended.
+func (a *App) Close() error {
+	a.closed.Do(func() { a.err = a.Base.Close() })
+	return a.err
+}
+
+// URL returns where the API is.
+func (a *App) URL() string { return "https://" + a.Server.Addr() }
+
+// Log returns the logger that the server writes to.
+func (a *App) Log() *slog.Logger { return a.logger }
+
+// ReloadCertificate reads the certificate's files again; connections that are
+// made from then on see it. A development server's stays.
+func (a *App) ReloadCertificate() error {
+	if a.dev != nil {
+		return nil
+	}
+	return a.certificate.load(a.config.TLS.CertFile, a.config.TLS.KeyFile)
+}
+
+// devClient is the client that a development server makes for its owner.
+const devClient = "dev"
+
+// devSecret gives the dev client a secret when the one of dev.env, if
+// there is one, does not work.
+func (a *Base) devSecret(ctx context.Context, known secret.Text) (secret.Text, error) {
+	attempt := store.Attempt{Client: devClient, Address: "dev.env"}
+	if !known.IsZero() {
+		if _, err := a.Store.VerifySecret(ctx, attempt, known); err == nil {
+			return known, nil
+		}
+	}
+	return a.newDevSecret(ctx)
+}
+
+// newDevSecret takes the place of secrets whose values are lost.
+func (a *Base) newDevSecret(ctx context.Context) (secret.Text, error) {
+	who := owner()
+	lost, err := a.Store.ListSecrets(ctx, who, devClient)
+	if errors.Is(err, store.ErrNotFound) {
+		made, err := a.Store.InitialClient(ctx, devClient, devRoles())
+		return made.Secret, err
+	}
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("the secrets of the dev client: %w", err)
+	}
+	for _, old := range lost {
+		if err := a.Store.DeleteSecret(ctx, who, devClient, old.ID); err != nil {
+			return secret.Text{}, err
+		}
+	}
+	made, err := a.Store.CreateSecret(ctx, who, devClient, 0, store.WriteOptions{})
+	return made.Secret, err
+}
