@@ -35,11 +35,13 @@ func (s *Server) backup(c *call) error {
 		return err
 	}
 	out := &backupWriter{c: c, control: http.NewResponseController(c.w)}
+	liftDeadlines(out.control)
 	info, err := s.Store.Backup(c.ctx(), c.who, out, store.BackupOptions{Recipient: body.Recipient})
 	if err != nil {
 		return err
 	}
 	out.begin()
+	_ = out.control.SetWriteDeadline(time.Now().Add(s.StreamStall))
 	c.w.Header().Set(trailerSHA256, info.SHA256)
 	c.w.Header().Set(trailerEntries, strconv.FormatUint(info.Entries, 10))
 	return nil
@@ -68,6 +70,7 @@ func (b *backupWriter) Write(p []byte) (int, error) {
 	b.begin()
 	_ = b.control.SetWriteDeadline(time.Now().Add(b.c.s.StreamStall))
 	n, err := b.c.w.Write(p)
+	_ = b.control.SetWriteDeadline(time.Time{})
 	b.c.written += int64(n)
 	return n, err
 }

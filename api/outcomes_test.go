@@ -61,8 +61,7 @@ func (f *fixture) provoke(r request, status int) {
 		f.script.reasons, f.script.err = []store.Reason{{Code: "closed", Degraded: status == 200}}, nil
 	case "importRecords":
 		if status == 413 {
-			f.script.err = errTooLarge
-			body = string(r.body)
+			body = strings.Repeat("x", 1<<20+1)
 		}
 	}
 	a.do(r.method, path, body, headers...).want(status)

@@ -25,11 +25,22 @@ const (
 func (c *call) openStream() (io.Reader, *streamWriter) {
 	control := http.NewResponseController(c.w)
 	_ = control.EnableFullDuplex() // HTTP/2 is so from the start
+	liftDeadlines(control)
 	in := &patientReader{c.r.Body, control, c.s.StreamStall}
 	return in, &streamWriter{c: c, control: control, stall: c.s.StreamStall}
 }
 
-// patientReader moves the read deadline on with every read.
+// liftDeadlines takes away the deadlines that an ordinary request has. HTTP/2
+// ends a stream at its deadline even when nothing waits to be written, so a
+// stream has one only while it writes.
+func liftDeadlines(control *http.ResponseController) {
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Time{})
+}
+
+// patientReader moves the read deadline on with every read, and lifts it when
+// all was read: net/http goes on reading, to see whether the client is still
+// there, and would take a deadline for its going away.
 type patientReader struct {
 	from    io.Reader
 	control *http.ResponseController
@@ -38,7 +49,11 @@ type patientReader struct {
 
 func (p *patientReader) Read(b []byte) (int, error) {
 	_ = p.control.SetReadDeadline(time.Now().Add(p.stall))
-	return p.from.Read(b)
+	n, err := p.from.Read(b)
+	if err == io.EOF {
+		_ = p.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // streamWriter gathers lines and writes them when there are many, or when they
@@ -98,6 +113,7 @@ func (o *streamWriter) stop() {
 		o.timer.Stop()
 	}
 	clear(o.buffer)
+	_ = o.control.SetWriteDeadline(time.Now().Add(o.stall)) // for the end that net/http writes
 }
 
 // write sends the buffer to the client. The caller holds the lock.
@@ -119,6 +135,7 @@ func (o *streamWriter) write() error {
 	if err == nil {
 		err = o.control.Flush()
 	}
+	_ = o.control.SetWriteDeadline(time.Time{})
 	o.buffer = o.buffer[:0]
 	if err != nil {
 		o.err = errClientGone

@@ -3,10 +3,12 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -125,6 +127,62 @@ func TestExport(t *testing.T) {
 	f.script.midway = store.ErrIntegrity
 	if a := f.me().do("GET", someRecords+":export", "").want(200).has(`"code":"integrity"`); a.err == nil {
 		t.Error("an export that failed ends like a whole one")
+	}
+}
+
+// slowStreams is a store whose streams take longer than any time-out.
+type slowStreams struct{ *scripted }
+
+const slowness = 150 * time.Millisecond
+
+func (s *slowStreams) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(slowness):
+		return nil
+	}
+}
+
+func (s *slowStreams) ExportRecords(ctx context.Context, c store.Caller, ref store.CollectionRef, o store.ListOptions, emit func(*store.Record) error) (uint64, error) {
+	if err := s.wait(ctx); err != nil {
+		return 0, err
+	}
+	return s.scripted.ExportRecords(ctx, c, ref, o, emit)
+}
+
+func (s *slowStreams) ImportRecords(ctx context.Context, c store.Caller, ref store.CollectionRef, o store.ImportOptions, next func() (store.ImportLine, bool), emit func(store.ImportResult) error) error {
+	err := s.scripted.ImportRecords(ctx, c, ref, o, next, emit)
+	return errors.Join(err, s.wait(ctx))
+}
+
+func (s *slowStreams) Backup(ctx context.Context, c store.Caller, w io.Writer, o store.BackupOptions) (store.BackupInfo, error) {
+	if err := s.wait(ctx); err != nil {
+		return store.BackupInfo{}, err
+	}
+	return s.scripted.Backup(ctx, c, w, o)
+}
+
+// TestStreamsOutlastTheTimeouts runs streams that last longer than a request
+// may: only standing still ends one.
+func TestStreamsOutlastTheTimeouts(t *testing.T) {
+	f := newScripted(t)
+	config := f.server.Config
+	config.Store = &slowStreams{f.script}
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, http2 := range []bool{false, true} {
+		web := httptest.NewUnstartedServer(s.Handler())
+		web.Config.ReadTimeout, web.Config.WriteTimeout, web.EnableHTTP2 = slowness/3, slowness/3, http2
+		web.StartTLS()
+		t.Cleanup(web.Close)
+		f.web, f.client = web, web.Client()
+		f.client.Transport = &recorder{t, f.client.Transport}
+		f.me().do("GET", someRecords+":export", "").want(200).has(`"end":true`)
+		f.me().do("POST", someRecords+":import", "{\"fields\":{}}", "Content-Type", mediaNDJSON).want(200).has(`"end":true`)
+		f.me().do("POST", "/v1/backups", "").want(200).has("backup")
 	}
 }
 

@@ -61,7 +61,7 @@ func (s *Server) importRecords(c *call) error {
 	if err == nil {
 		err = lines.err
 	}
-	if err != nil && !out.begun() && lines.err == nil {
+	if err != nil && !out.begun() {
 		return err
 	}
 	s.Metrics.Imported(tally.stored, tally.failed)
