@@ -29,7 +29,12 @@ func (c *cli) execCommand() *cobra.Command {
 no argument. The command takes this process's place, so that signals reach it
 and its exit code is what remains. The variables by which this client proves
 itself to the server are taken out, unless --keep-client.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("say which command to run, behind --")
+			}
+			return nil
+		},
 		RunE: c.withClient(func(cmd *cobra.Command, args []string, api *client.Client) error {
 			values, err := fetchVariables(cmd.Context(), api, variables)
 			if err != nil {
@@ -37,12 +42,6 @@ itself to the server are taken out, unless --keep-client.`,
 			}
 			return replaceProcess(args, environment(os.Environ(), values, keep))
 		}),
-	}
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return usagef("say which command to run, behind --")
-		}
-		return nil
 	}
 	cmd.Flags().StringArrayVar(&variables, "env", nil, "NAME=INTEGRATION/COLLECTION/RECORD#FIELD; may be given again")
 	cmd.Flags().BoolVar(&keep, "keep-client", false, "leave STRONGROOM_CLIENT_SECRET in the environment")

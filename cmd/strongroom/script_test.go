@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -29,7 +28,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               func(env *testscript.Env) error { return os.MkdirAll(filepath.Join(env.WorkDir, "tmp"), 0o700) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "source": source, "save": save, "waitready": waitReady, "signal": signalLast,
+			"exits": exits, "source": source, "save": save, "waitready": waitReady, "waitlog": waitLog, "signal": signalLast,
 		},
 	})
 }
@@ -82,27 +81,25 @@ func save(ts *testscript.TestScript, _ bool, args []string) {
 // waitReady FILE waits until a log says that the server serves, and sets
 // STRONGROOM_URL to where.
 func waitReady(ts *testscript.TestScript, _ bool, args []string) {
+	_, rest, _ := strings.Cut(await(ts, args[0], `"msg":"serving"`), `"url":"`)
+	url, _, _ := strings.Cut(rest, `"`)
+	ts.Setenv("STRONGROOM_URL", url)
+}
+
+// waitLog FILE TEXT waits until a log holds a text.
+func waitLog(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) }
+
+// await returns the first line of a file that holds a text, once there is one.
+func await(ts *testscript.TestScript, name, text string) string {
 	for range 500 {
-		if url := loggedURL(ts.MkAbs(args[0])); url != "" {
-			ts.Setenv("STRONGROOM_URL", url)
-			return
+		content, _ := os.ReadFile(ts.MkAbs(name))
+		for line := range strings.Lines(string(content)) {
+			if strings.Contains(line, text) {
+				return line
+			}
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	ts.Fatalf("%s does not say that it serves", args[0])
-}
-
-func loggedURL(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if _, rest, ok := strings.Cut(lines.Text(), `"msg":"serving","url":"`); ok {
-			url, _, _ := strings.Cut(rest, `"`)
-			return url
-		}
-	}
+	ts.Fatalf("%s does not say %q", name, text)
 	return ""
 }
