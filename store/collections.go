@@ -24,10 +24,6 @@ func tokenBits(expected uint64) int {
 	return envelope.IndexBits(expected)
 }
 
-// uniqueBits is the length of the tokens of unique fields: long enough that
-// equal tokens mean equal values.
-const uniqueBits = 128
-
 // PutCollection makes a collection or changes the definition of one. A new
 // index on a collection that has records is filled in the background; until
 // then searching the field is refused.

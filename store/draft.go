@@ -113,16 +113,23 @@ func (coll *collection) token(dom *envelope.Domain, f schema.Field, values []sch
 	return nil, nil
 }
 
+// bitsOf returns the length of a field's tokens.
+func (coll *collection) bitsOf(f schema.Field) int {
+	if f.Index == schema.IndexUnique {
+		return envelope.UniqueBits
+	}
+	return coll.tokenBits
+}
+
 func (coll *collection) tokenOf(dom *envelope.Domain, f schema.Field, json []byte) ([]byte, error) {
 	normal, err := schema.Normalise(f.Normalise, json)
 	if err != nil {
 		return nil, invalid("/fields/"+f.Path, "this value cannot be indexed")
 	}
-	bits := coll.tokenBits
-	if f.Index == schema.IndexUnique {
-		bits = uniqueBits
+	if normal == nil {
+		return nil, nil // nothing is left of it: a text without digits, say
 	}
-	return dom.Token(coll.doc.UID, f.Path, normal, bits), nil
+	return dom.Token(coll.doc.UID, f.Path, normal, coll.bitsOf(f)), nil
 }
 
 // writer makes drafts for a caller: it knows what the caller may write.

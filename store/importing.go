@@ -15,8 +15,8 @@ import (
 // Bounds of a chunk of an import: what is sealed side by side and stored in
 // one transaction.
 const (
-	chunkLines = 1000
-	chunkBytes = 1 << 20
+	chunkLines = 256
+	chunkBytes = 256 << 10
 )
 
 // line is one line of an import under way.

@@ -50,7 +50,7 @@ func (coll *collection) criterion(v schema.Value) (criterion, error) {
 		return criterion{}, fmt.Errorf("%w: the index of %s is being filled", ErrConflict, strconv.Quote(v.Path))
 	}
 	normal, err := schema.Normalise(f.Normalise, v.JSON)
-	if err != nil || bytes.Equal(bytes.TrimSpace(v.JSON), []byte("null")) {
+	if err != nil || normal == nil {
 		return criterion{}, invalid("/where/"+v.Path, "a value of this type cannot be searched for")
 	}
 	return criterion{field: f, normal: normal}, nil
@@ -122,20 +122,12 @@ func leading(criteria []criterion) criterion {
 func byToken(coll *collection, lead criterion) proposer {
 	return func(tx kv.ReadTx, dom *envelope.Domain, position string, visit func(position, id string) bool) {
 		_, generation := dom.Generation()
-		prefix := indexPrefix(coll.doc.UID, lead.field.Path, generation, coll.leadToken(dom, lead))
+		prefix := indexPrefix(coll.doc.UID, lead.field.Path, generation, dom.Token(coll.doc.UID, lead.field.Path, lead.normal, coll.bitsOf(lead.field)))
 		tx.Scan(kv.Index, from(prefix, position), after(prefix), func(key, _ []byte) bool {
 			id := string(key[len(prefix):])
 			return visit(id, id)
 		})
 	}
-}
-
-func (coll *collection) leadToken(dom *envelope.Domain, lead criterion) []byte {
-	bits := coll.tokenBits
-	if lead.field.Index == schema.IndexUnique {
-		bits = uniqueBits
-	}
-	return dom.Token(coll.doc.UID, lead.field.Path, lead.normal, bits)
 }
 
 // holds opens the searched fields of a candidate and compares them.
