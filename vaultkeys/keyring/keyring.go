@@ -1,0 +1,289 @@
+// Package keyring is the embedded provider of key-encryption keys: one file,
+// sealed by a passphrase or key file, read once and held in memory. It is the
+// default where there is no Vault. Whoever holds a copy of the file and what
+// unseals it holds every key, of the past too: destroying a key here is not
+// proof that it is gone.
+package keyring
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"strongroom/vaultkeys"
+)
+
+const (
+	keySize   = 32
+	nonceSize = 12
+	tagSize   = 16
+)
+
+// Provider is an open keyring. It is safe for concurrent use; the file is
+// locked against other processes until Close.
+type Provider struct {
+	path   string
+	unlock Unlock
+	lock   *os.File
+
+	mu     sync.RWMutex
+	doc    *document
+	sealed map[vaultkeys.KeyName]map[int]cipher.AEAD
+}
+
+// Create makes a new keyring with no keys. It refuses to write over a file.
+func Create(path string, unlock Unlock) (*Provider, error) {
+	held, err := lock(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		held.Close()
+		return nil, fmt.Errorf("keyring %s: it exists already and is not written over", path)
+	}
+	doc := &document{Format: fileFormat, Keys: map[vaultkeys.KeyName]*record{}}
+	if err := writeFile(path, unlock, doc); err != nil {
+		held.Close()
+		return nil, err
+	}
+	return open(path, unlock, held, doc)
+}
+
+// Open reads a keyring. One that is missing, that others may read, or that the
+// unlock does not fit is refused with a sentence.
+func Open(path string, unlock Unlock) (*Provider, error) {
+	if err := checkMode(path); err != nil {
+		return nil, err
+	}
+	held, err := lock(path)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := readFile(path, unlock)
+	if err != nil {
+		held.Close()
+		return nil, err
+	}
+	return open(path, unlock, held, doc)
+}
+
+func open(path string, unlock Unlock, held *os.File, doc *document) (*Provider, error) {
+	p := &Provider{path: path, unlock: unlock, lock: held, doc: doc, sealed: map[vaultkeys.KeyName]map[int]cipher.AEAD{}}
+	if p.doc.Keys == nil {
+		p.doc.Keys = map[vaultkeys.KeyName]*record{}
+	}
+	for name, r := range doc.Keys {
+		ciphers, err := ciphersOf(r)
+		if err != nil {
+			held.Close()
+			return nil, err
+		}
+		p.sealed[name] = ciphers
+	}
+	return p, nil
+}
+
+func ciphersOf(r *record) (map[int]cipher.AEAD, error) {
+	ciphers := make(map[int]cipher.AEAD, len(r.Versions))
+	for n, v := range r.Versions {
+		block, err := aes.NewCipher(v.Key)
+		if err != nil {
+			return nil, fmt.Errorf("keyring: %w", err)
+		}
+		if ciphers[n], err = cipher.NewGCM(block); err != nil {
+			return nil, fmt.Errorf("keyring: %w", err)
+		}
+	}
+	return ciphers, nil
+}
+
+// Close lets go of the keys and of the file.
+func (p *Provider) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.doc.Keys {
+		for _, v := range r.Versions {
+			clear(v.Key)
+		}
+	}
+	p.doc, p.sealed = &document{Format: fileFormat}, nil
+	return p.lock.Close()
+}
+
+// Name tells where the file is.
+func (p *Provider) Name() string { return "local keyring " + p.path }
+
+// Wrap seals items: AES-256-GCM (NIST SP 800-38D) under the key's newest
+// version, with a random nonce. A key wraps some keysets a rotation: it stays
+// far below the 2^32 messages that random nonces of 96 bits allow.
+//
+// Layout of a wrapped item:
+//
+//	01 | u32be version | 12 nonce | ciphertext | 16 tag
+func (p *Provider) Wrap(_ context.Context, key vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	r := p.doc.Keys[key]
+	if r == nil {
+		return nil, notFound(key)
+	}
+	aead := p.sealed[key][r.Latest]
+	out := make([][]byte, len(items))
+	for i, item := range items {
+		b := make([]byte, wrappedPrefix+nonceSize, wrappedPrefix+nonceSize+len(item.Data)+tagSize)
+		b[0] = wrappedFormat
+		binary.BigEndian.PutUint32(b[1:], uint32(r.Latest))
+		rand.Read(b[wrappedPrefix:])
+		out[i] = aead.Seal(b, b[wrappedPrefix:], item.Data, item.AssociatedData)
+	}
+	return out, nil
+}
+
+const (
+	wrappedFormat = 1
+	wrappedPrefix = 1 + 4
+)
+
+// Unwrap opens what Wrap sealed.
+func (p *Provider) Unwrap(_ context.Context, key vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	ciphers, ok := p.sealed[key]
+	if !ok {
+		return nil, notFound(key)
+	}
+	out := make([][]byte, len(items))
+	for i, item := range items {
+		var err error
+		if out[i], err = unwrap(ciphers, item); err != nil {
+			return nil, fmt.Errorf("key %s: %w", key, err)
+		}
+	}
+	return out, nil
+}
+
+func unwrap(ciphers map[int]cipher.AEAD, item vaultkeys.Item) ([]byte, error) {
+	b := item.Data
+	if len(b) < wrappedPrefix+nonceSize+tagSize || b[0] != wrappedFormat {
+		return nil, vaultkeys.ErrTampered
+	}
+	aead := ciphers[int(binary.BigEndian.Uint32(b[1:]))]
+	if aead == nil {
+		return nil, fmt.Errorf("it has no such version: %w", vaultkeys.ErrRefused)
+	}
+	nonce, sealed := b[wrappedPrefix:wrappedPrefix+nonceSize], b[wrappedPrefix+nonceSize:]
+	plain, err := aead.Open(nil, nonce, sealed, item.AssociatedData)
+	if err != nil {
+		return nil, vaultkeys.ErrTampered
+	}
+	return plain, nil
+}
+
+func notFound(key vaultkeys.KeyName) error {
+	return fmt.Errorf("key %s: %w", key, vaultkeys.ErrKeyNotFound)
+}
+
+// SelfTest proves that the key is there and that a wrong associated data is
+// refused.
+func (p *Provider) SelfTest(ctx context.Context, key vaultkeys.KeyName) error {
+	return vaultkeys.SelfTest(ctx, p, key)
+}
+
+// Create makes a key.
+func (p *Provider) Create(_ context.Context, key vaultkeys.KeyName) error {
+	return p.change(func(doc *document) error {
+		if doc.Keys[key] != nil {
+			return fmt.Errorf("key %s: %w", key, vaultkeys.ErrKeyExists)
+		}
+		doc.Keys[key] = &record{Latest: 1, Versions: map[int]*version{1: newVersion()}}
+		return nil
+	})
+}
+
+func newVersion() *version {
+	v := &version{Key: make([]byte, keySize), CreatedAt: time.Now().UTC()}
+	rand.Read(v.Key)
+	return v
+}
+
+// Rotate adds a version to a key.
+func (p *Provider) Rotate(_ context.Context, key vaultkeys.KeyName) (latest int, err error) {
+	err = p.change(func(doc *document) error {
+		r := doc.Keys[key]
+		if r == nil {
+			return notFound(key)
+		}
+		latest = r.Latest + 1
+		versions := maps.Clone(r.Versions)
+		versions[latest] = newVersion()
+		doc.Keys[key] = &record{Latest: latest, Versions: versions}
+		return nil
+	})
+	return latest, err
+}
+
+// Destroy removes a key from the file. Copies of the file still have it.
+func (p *Provider) Destroy(_ context.Context, key vaultkeys.KeyName) error {
+	return p.change(func(doc *document) error {
+		if doc.Keys[key] == nil {
+			return notFound(key)
+		}
+		delete(doc.Keys, key)
+		return nil
+	})
+}
+
+// change writes the edited document and only then works with it: a failure
+// leaves file and memory as they were.
+func (p *Provider) change(edit func(*document) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sealed == nil {
+		return fmt.Errorf("%w: the keyring is closed", vaultkeys.ErrUnavailable)
+	}
+	next := &document{Format: fileFormat, Keys: maps.Clone(p.doc.Keys)}
+	if err := edit(next); err != nil {
+		return err
+	}
+	if err := writeFile(p.path, p.unlock, next); err != nil {
+		return errors.Join(vaultkeys.ErrUnavailable, err)
+	}
+	for name, r := range next.Keys {
+		ciphers, err := ciphersOf(r)
+		if err != nil {
+			return err
+		}
+		p.sealed[name] = ciphers
+	}
+	for name := range p.sealed {
+		if next.Keys[name] == nil {
+			delete(p.sealed, name)
+		}
+	}
+	p.doc = next
+	return nil
+}
+
+// Describe tells the versions of a key.
+func (p *Provider) Describe(_ context.Context, key vaultkeys.KeyName) (vaultkeys.KeyInfo, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	r := p.doc.Keys[key]
+	if r == nil {
+		return vaultkeys.KeyInfo{}, notFound(key)
+	}
+	info := vaultkeys.KeyInfo{Latest: r.Latest}
+	for _, n := range slices.Sorted(maps.Keys(r.Versions)) {
+		info.Versions = append(info.Versions, vaultkeys.KeyVersion{Version: n, CreatedAt: r.Versions[n].CreatedAt})
+	}
+	return info, nil
+}

@@ -1,0 +1,137 @@
+package transit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"strongroom/vaultkeys"
+)
+
+// keyType is the one kind of key that Strongroom uses: AES-256-GCM with
+// random nonces of 96 bits.
+const keyType = "aes256-gcm96"
+
+// keyData is what transit tells of a key.
+type keyData struct {
+	Type            string                  `json:"type"`
+	Derived         bool                    `json:"derived"`
+	Exportable      bool                    `json:"exportable"`
+	PlaintextBackup bool                    `json:"allow_plaintext_backup"`
+	Latest          int                     `json:"latest_version"`
+	MinDecryption   int                     `json:"min_decryption_version"`
+	Versions        map[int]json.RawMessage `json:"keys"` // AES: the time of its creation, in seconds since 1970
+}
+
+// unfit says why Strongroom must not use a key, or nothing.
+func (d keyData) unfit() string {
+	switch {
+	case d.Type != keyType:
+		return "its type is " + d.Type + " and must be " + keyType
+	case d.Derived:
+		return "it is a derived key"
+	case d.Exportable || d.PlaintextBackup:
+		return "its bytes can be exported from Vault"
+	}
+	return ""
+}
+
+// Create makes a KEK that cannot be exported. transit makes no difference
+// between making a key and finding it there, so the key is looked for first;
+// names are random, nobody else makes the same one meanwhile.
+func (p *Provider) Create(ctx context.Context, key vaultkeys.KeyName) error {
+	ctx, cancel := p.begin(ctx)
+	defer cancel()
+	_, err := p.readKey(ctx, p.lifecycle, key)
+	if err == nil || errors.Is(err, vaultkeys.ErrUnfit) {
+		return fmt.Errorf("vault: create %s: %w", key, vaultkeys.ErrKeyExists)
+	}
+	if !errors.Is(err, vaultkeys.ErrKeyNotFound) {
+		return err
+	}
+	if err := p.change(ctx, "create", http.MethodPost, key, "", map[string]any{"type": keyType}); err != nil {
+		return err
+	}
+	_, err = p.readKey(ctx, p.lifecycle, key)
+	return err
+}
+
+// Rotate adds a version. It is not tried again when its answer got lost: the
+// caller reads by Describe whether it happened.
+func (p *Provider) Rotate(ctx context.Context, key vaultkeys.KeyName) (int, error) {
+	ctx, cancel := p.begin(ctx)
+	defer cancel()
+	if _, err := p.readKey(ctx, p.lifecycle, key); err != nil {
+		return 0, err
+	}
+	if err := p.change(ctx, "rotate", http.MethodPost, key, "/rotate", map[string]any{}); err != nil {
+		return 0, err
+	}
+	data, err := p.readKey(ctx, p.lifecycle, key)
+	return data.Latest, err
+}
+
+// Destroy allows the key's deletion and deletes it.
+func (p *Provider) Destroy(ctx context.Context, key vaultkeys.KeyName) error {
+	ctx, cancel := p.begin(ctx)
+	defer cancel()
+	if _, err := p.readKey(ctx, p.lifecycle, key); err != nil && !errors.Is(err, vaultkeys.ErrUnfit) {
+		return err
+	}
+	if err := p.change(ctx, "destroy", http.MethodPost, key, "/config", map[string]any{"deletion_allowed": true}); err != nil {
+		return err
+	}
+	return p.change(ctx, "destroy", http.MethodDelete, key, "", nil)
+}
+
+// Describe tells the versions that can still unwrap: those from transit's
+// min_decryption_version on.
+func (p *Provider) Describe(ctx context.Context, key vaultkeys.KeyName) (vaultkeys.KeyInfo, error) {
+	ctx, cancel := p.begin(ctx)
+	defer cancel()
+	data, err := p.readKey(ctx, p.lifecycle, key)
+	if err != nil {
+		return vaultkeys.KeyInfo{}, err
+	}
+	info := vaultkeys.KeyInfo{Latest: data.Latest}
+	for _, version := range slices.Sorted(maps.Keys(data.Versions)) {
+		var seconds int64
+		if err := json.Unmarshal(data.Versions[version], &seconds); err != nil {
+			return vaultkeys.KeyInfo{}, p.nonsense("read", key, "a version's time is malformed")
+		}
+		if version >= data.MinDecryption {
+			info.Versions = append(info.Versions, vaultkeys.KeyVersion{Version: version, CreatedAt: time.Unix(seconds, 0).UTC()})
+		}
+	}
+	return info, nil
+}
+
+// readKey reads a key and refuses one that Strongroom must not use.
+func (p *Provider) readKey(ctx context.Context, s *session, key vaultkeys.KeyName) (keyData, error) {
+	raw, err := s.call(ctx, request{method: http.MethodGet, path: p.path("keys", key), what: "read", key: key})
+	if err != nil {
+		return keyData{}, err
+	}
+	var answer struct {
+		Data keyData `json:"data"`
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil || answer.Data.Type == "" || answer.Data.Latest < 1 {
+		return keyData{}, p.nonsense("read", key, "its answer is not the JSON that transit writes")
+	}
+	if why := answer.Data.unfit(); why != "" {
+		return answer.Data, fmt.Errorf("vault: key %s: %s: %w", key, why, vaultkeys.ErrUnfit)
+	}
+	return answer.Data, nil
+}
+
+func (p *Provider) change(ctx context.Context, what, method string, key vaultkeys.KeyName, suffix string, body map[string]any) error {
+	_, err := p.lifecycle.call(ctx, request{
+		method: method, path: p.path("keys", key) + suffix, what: what, key: key, body: body, once: true,
+	})
+	return err
+}

@@ -1,0 +1,13 @@
+# The identity that a running Strongroom uses all day: it wraps and unwraps
+# keysets under keys that exist, and can neither make, change nor end one.
+# 'update' without 'create' matters: encrypting under a key that does not exist
+# would otherwise create it.
+path "transit/encrypt/strongroom-*" {
+  capabilities = ["update"]
+}
+path "transit/decrypt/strongroom-*" {
+  capabilities = ["update"]
+}
+path "transit/keys/strongroom-*" {
+  capabilities = ["read"]
+}
