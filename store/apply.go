@@ -18,10 +18,20 @@ func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
 	if !bytes.Equal(tx.Get(kv.Records, recordKey(coll.doc.UID, d.id)), d.base.rawState) {
 		return errStale
 	}
-	if !d.base.exists && counter(tx, coll.doc.UID, counterFloor) != d.base.floor {
-		return errStale
+	if !d.base.exists && counter(tx, coll.doc.UID, counterFloor) >= d.number {
+		return errStale // the number was given before
 	}
 	return d.checkUnique(tx, coll)
+}
+
+// standing finds out, in the transaction, whether the definitions that a
+// change was judged by still stand. errStale when not.
+func standing(tx kv.ReadTx, coll *collection) error {
+	g, err := decodeGeneration(tx.Get(kv.Generations, coll.integration.doc.UID[:]))
+	if err != nil || g.epoch != coll.integration.generation.epoch {
+		return errStale
+	}
+	return nil
 }
 
 // checkUnique refuses a value of a unique field that another record holds.
@@ -59,8 +69,18 @@ func (d *sealedDraft) apply(tx kv.Tx, coll *collection, operation uid.UID, seque
 	t.count(d.base, next)
 	t.revisions++
 	if d.base.exists {
-		t.revisions -= trim(tx, c, d.id, d.number, coll.retention)
+		t.revisions -= trim(tx, c, d.id, d.number, d.keep(coll))
 	}
+}
+
+// keep returns how many revisions stay. A record that is made anew where a
+// deleted or expired one waits to be erased takes nothing over from it: the
+// entry that would have erased it is gone, so it is erased here.
+func (d *sealedDraft) keep(coll *collection) int {
+	if d.isNew {
+		return 1
+	}
+	return coll.retention
 }
 
 // putState writes a record's state and moves its entry in the change index.

@@ -78,12 +78,17 @@ type refill struct {
 // has stored its tokens with it.
 func (s *Store) fillSome(ctx context.Context, coll *collection, ids []string) error {
 	var refills []refill
+	final := false // a key that is not known is damage: the keysets were just refreshed
 	err := s.view(ctx, coll.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 		refills = refills[:0]
+		defer func() { final = true }()
 		for _, id := range ids {
 			r, err := s.refillOf(tx, coll, dom, id)
-			if err != nil {
+			if err != nil && !(final && errors.Is(err, errUnknownKey)) {
 				return err
+			}
+			if err != nil {
+				s.noteDamage(coll, id, err)
 			}
 			if r != nil {
 				refills = append(refills, *r)
@@ -146,9 +151,8 @@ func indexable(coll *collection, values []schema.Value) []schema.Value {
 }
 
 func storeRefills(tx kv.Tx, coll *collection, refills []refill) error {
-	g, err := decodeGeneration(tx.Get(kv.Generations, coll.integration.doc.UID[:]))
-	if err != nil || g.epoch != coll.integration.generation.epoch {
-		return errStale
+	if err := standing(tx, coll); err != nil {
+		return err
 	}
 	for i := range refills {
 		r := &refills[i]

@@ -49,13 +49,28 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 func (s *Store) changeFailed(ctx context.Context, err error) error {
 	if errors.Is(err, errStale) || errors.Is(err, kv.ErrOutcomeUnknown) {
 		if again := s.load(context.WithoutCancel(ctx)); again != nil {
-			s.logger.Error("the control plane could not be read again after a failed write", "error", again)
+			s.behind.Store(true)
+			s.logger.Error("the control plane could not be read again after a failed write; the background sweep will", "error", again)
 		}
 	}
 	if errors.Is(err, errStale) {
 		return ErrConflict
 	}
 	return engineError(err)
+}
+
+// catchUp reads the control plane when that failed after a failed write.
+func (s *Store) catchUp(ctx context.Context) error {
+	if !s.behind.Load() {
+		return nil
+	}
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	err := s.load(ctx)
+	if err == nil {
+		s.behind.Store(false)
+	}
+	return err
 }
 
 func sizeOf(writes []controlWrite) int {
@@ -89,11 +104,12 @@ func (p Precondition) check(version uint64) error {
 func (s *Store) storedVersion(ctx context.Context, kind, id string) (uint64, error) {
 	var found uint64
 	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
-		found = version(tx.Get(kv.Control, controlKey(kind, id)))
+		raw := tx.Get(kv.Control, controlKey(kind, id))
+		if raw == nil {
+			return ErrNotFound
+		}
+		found = version(raw) // 0 for one that was cut short
 		return nil
 	})
-	if err == nil && found == 0 {
-		err = ErrNotFound
-	}
 	return found, engineError(err)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,10 +57,29 @@ func (s *Store) ExpungeRecord(ctx context.Context, c Caller, ref RecordRef) (err
 	if err := op.intent(); err != nil {
 		return err
 	}
-	coll := sc.collection
-	return engineError(s.engine.Update(ctx, kv.Interactive, 1024, func(tx kv.Tx) error {
-		return s.expungeIn(tx, op, coll, ref.Record)
-	}))
+	w := &write{s: s, op: op, ref: ref.CollectionRef, sc: sc, id: ref.Record}
+	return w.change(ctx, func(tx kv.Tx) error { return s.expungeIn(tx, op, w.sc.collection, w.id) })
+}
+
+// change runs a write that needs nothing but the tables, under the definitions
+// that it was judged by: when these change meanwhile it is judged anew.
+func (w *write) change(ctx context.Context, fn func(tx kv.Tx) error) error {
+	for try := 0; ; try++ {
+		err := w.s.engine.Update(ctx, kv.Interactive, 1024, func(tx kv.Tx) error {
+			if err := standing(tx, w.sc.collection); err != nil {
+				return err
+			}
+			return fn(tx)
+		})
+		if !errors.Is(err, errStale) || try >= totalTries {
+			return finalError(err)
+		}
+		w.s.stats.stale.Add(1)
+		w.s.awaitChange()
+		if w.sc, err = w.s.authorise(w.op.caller, w.op.action(), w.ref); err != nil {
+			return err
+		}
+	}
 }
 
 func (s *Store) expungeIn(tx kv.Tx, op *operation, coll *collection, id string) error {
@@ -84,19 +104,19 @@ func (s *Store) changeState(ctx context.Context, op *operation, ref RecordRef, o
 		return res, err
 	}
 	defer cl.release()
-	w := &write{s: s, op: op, sc: sc, claim: cl, id: ref.Record}
+	w := &write{s: s, op: op, ref: ref.CollectionRef, sc: sc, claim: cl, id: ref.Record}
 	if res, ok := w.replayed(); ok {
 		return res, nil
 	}
 	if err := op.intent(); err != nil {
 		return res, err
 	}
-	err = s.engine.Update(ctx, kv.Interactive, 1024, func(tx kv.Tx) error {
+	err = w.change(ctx, func(tx kv.Tx) (err error) {
 		res, err = w.commitState(tx, o.Precondition, edit)
 		return err
 	})
 	op.entry.Revision = res.Revision
-	return res, engineError(err)
+	return res, err
 }
 
 func (w *write) commitState(tx kv.Tx, pre Precondition, edit func(scope, *state, time.Time) (bool, error)) (WriteResult, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"strongroom/envelope"
@@ -255,7 +256,7 @@ func (w *writer) permit(in RecordInput, f *found) error {
 			pointers = append(pointers, "/fields/"+v.Path)
 		}
 	}
-	for _, key := range labelsNamed(in, f) {
+	for _, key := range w.labelsNamed(in, f) {
 		if !w.sc.decision.MayWriteLabel(w.action, key) {
 			pointers = append(pointers, "/labels/"+key)
 		}
@@ -317,8 +318,10 @@ func isObject(json []byte) bool {
 	return len(json) > 0 && json[0] == '{'
 }
 
-// labelsNamed returns the labels that a request changes.
-func labelsNamed(in RecordInput, f *found) []string {
+// labelsNamed returns the labels that a request changes. One that it repeats as
+// it is counts as unchanged only for a caller that may see labels: others could
+// ask for the value by it.
+func (w *writer) labelsNamed(in RecordInput, f *found) []string {
 	if in.PatchLabels != nil {
 		return slices.Sorted(maps.Keys(in.PatchLabels))
 	}
@@ -326,19 +329,17 @@ func labelsNamed(in RecordInput, f *found) []string {
 		return nil
 	}
 	named := map[string]bool{}
-	if f != nil {
-		for _, l := range f.revision.header.labels {
-			if value, ok := in.Labels[l.Key]; !ok || value != l.Value {
-				named[l.Key] = true
-			}
-		}
-	}
 	for key, value := range in.Labels {
-		if f == nil || !hasLabel(f.revision.header.labels, key, value) {
+		if f == nil || !w.seesLabels() || !hasLabel(f.revision.header.labels, key, value) {
 			named[key] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(named))
+}
+
+func (w *writer) seesLabels() bool {
+	d := w.sc.decision
+	return d.Allows(access.ActionRead) || d.Allows(access.ActionList) || d.Allows(access.ActionSearch) || d.Allows(access.ActionExport)
 }
 
 func hasLabel(labels []Label, key, value string) bool {
@@ -357,6 +358,11 @@ func (w *writer) check(doc []byte, present []schema.Value) ([]schema.Value, erro
 	}
 	if len(values) > w.s.limits.Fields {
 		return nil, invalid("/fields", "the record has more fields than this store allows")
+	}
+	for _, v := range values {
+		if len(v.Path) > maxPath {
+			return nil, invalid("/fields", "the name of a field has at most "+strconv.Itoa(maxPath)+" bytes")
+		}
 	}
 	return values, nil
 }
@@ -393,13 +399,11 @@ func (w *writer) visible(path string) bool {
 // record has.
 func (w *writer) attributes(d *draft, old *header, in RecordInput) error {
 	labels := map[string]string{}
-	if old != nil && !in.SetLabels {
-		for _, l := range old.labels {
-			labels[l.Key] = l.Value
-		}
-	}
 	if in.SetLabels {
-		labels = in.Labels
+		maps.Copy(labels, in.Labels)
+	}
+	if old != nil {
+		w.keepLabels(labels, old, in)
 	}
 	for key, value := range in.PatchLabels {
 		if value == nil {
@@ -423,6 +427,17 @@ func (w *writer) attributes(d *draft, old *header, in RecordInput) error {
 		return invalid("/erase_at", "want a time in the future")
 	}
 	return checkTimes(d)
+}
+
+// keepLabels carries labels over: all when the request says nothing of them,
+// else those that the caller may not write and did not name.
+func (w *writer) keepLabels(labels map[string]string, old *header, in RecordInput) {
+	for _, l := range old.labels {
+		_, named := in.Labels[l.Key]
+		if !in.SetLabels || !named && !w.sc.decision.MayWriteLabel(w.action, l.Key) {
+			labels[l.Key] = l.Value
+		}
+	}
 }
 
 // checkTimes refuses times that the header cannot hold.

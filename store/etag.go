@@ -4,13 +4,18 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"strconv"
+
+	"strongroom/internal/uid"
 )
 
 // etag returns the entity tag of what a caller sees of a revision: its number,
 // and a hash of what decided which of its fields are seen and how. A
-// revision's values never change, so they need not be hashed.
-func etag(number uint64, sc scope, fields []string, metadata bool) string {
+// revision's values never change, so they need not be hashed; the operation that
+// wrote it tells it from one of the same number in a namesake, or before a
+// restore.
+func etag(number uint64, operation uid.UID, sc scope, fields []string, metadata bool) string {
 	h := fnv.New64a()
+	h.Write(operation[:])
 	decision := sc.decision.Hash()
 	h.Write(decision[:])
 	var version [4]byte

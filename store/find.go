@@ -18,6 +18,7 @@ type found struct {
 	rawState []byte
 	state    state
 	floor    uint64 // new records begin above it; only when the record does not exist
+	expired  bool   // its time has come, and it only waits to be swept away
 
 	revision revision
 	wrapped  []byte
@@ -54,6 +55,17 @@ func readRevision(tx kv.ReadTx, coll *collection, id string, number uint64) (rev
 	return rev, wrapped, nil
 }
 
+// openRevision reads a revision and opens its DEK: only then is what its
+// header says, its erase_at too, to be believed. ErrNotFound when there is none.
+func (s *Store) openRevision(tx kv.ReadTx, coll *collection, dom *envelope.Domain, id string, number uint64) (revision, envelope.Opener, error) {
+	rev, wrapped, err := readRevision(tx, coll, id, number)
+	if err != nil {
+		return rev, envelope.Opener{}, err
+	}
+	opener, err := dom.Open(s.identity(coll, id, number), rev.rawHeader, wrapped)
+	return rev, opener, openError(err)
+}
+
 // errMissing is the cause when a value that must be there is not.
 var errMissing = errors.New("store: value missing")
 
@@ -84,6 +96,7 @@ func (s *Store) findCurrent(tx kv.ReadTx, coll *collection, dom *envelope.Domain
 		return f, err
 	}
 	f.opener, err = dom.Open(s.identity(coll, id, f.state.revision), f.revision.rawHeader, f.wrapped)
+	f.expired = err == nil && coll.expired(&f.revision.header, s.now())
 	return f, openError(err)
 }
 

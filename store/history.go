@@ -44,12 +44,9 @@ func (s *Store) history(ctx context.Context, sc scope, id string) (out []Revisio
 }
 
 func (s *Store) revisionInfo(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, number uint64) (RevisionInfo, error) {
-	rev, wrapped, err := readRevision(tx, sc.collection, id, number)
+	rev, _, err := s.openRevision(tx, sc.collection, dom, id, number)
 	if err != nil {
 		return RevisionInfo{}, err
-	}
-	if _, err := dom.Open(s.identity(sc.collection, id, number), rev.rawHeader, wrapped); err != nil {
-		return RevisionInfo{}, openError(err)
 	}
 	if sc.collection.expired(&rev.header, s.now()) {
 		return RevisionInfo{}, ErrNotFound

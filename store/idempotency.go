@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
 
@@ -18,25 +19,27 @@ const idempotencyFor = 24 * time.Hour
 // Layout:
 //
 //	01 | u64 expires, unix microseconds | 32 keyed MAC of the request |
-//	u64 revision | u64 created | u64 updated | u8 was created | id
+//	u64 revision | 16 operation id | u64 created | u64 updated | u8 was created | id
 type remembered struct {
-	expires  time.Time
-	request  [32]byte
-	revision uint64
-	created  time.Time
-	updated  time.Time
-	made     bool
-	id       string
+	expires   time.Time
+	request   [32]byte
+	revision  uint64
+	operation uid.UID // that wrote the revision
+	created   time.Time
+	updated   time.Time
+	made      bool
+	id        string
 }
 
 const rememberedFormat = 1
 
 func (m *remembered) encode() []byte {
-	b := make([]byte, 0, 66+len(m.id))
+	b := make([]byte, 0, 82+len(m.id))
 	b = append(b, rememberedFormat)
 	b = binary.BigEndian.AppendUint64(b, micros(m.expires))
 	b = append(b, m.request[:]...)
 	b = binary.BigEndian.AppendUint64(b, m.revision)
+	b = append(b, m.operation[:]...)
 	b = binary.BigEndian.AppendUint64(b, micros(m.created))
 	b = binary.BigEndian.AppendUint64(b, micros(m.updated))
 	if m.made {
@@ -55,6 +58,7 @@ func decodeRemembered(b []byte) (remembered, error) {
 	m := remembered{expires: r.time()}
 	copy(m.request[:], r.take(32))
 	m.revision = r.u64()
+	copy(m.operation[:], r.take(16))
 	m.created = r.time()
 	m.updated = r.time()
 	made := r.u8()
@@ -129,6 +133,9 @@ func (cl *claim) release() {
 func (cl *claim) remember(tx kv.Tx, m remembered, now time.Time) {
 	if cl.s == nil {
 		return
+	}
+	if old, err := decodeRemembered(tx.Get(kv.Idempotency, cl.key[:])); err == nil {
+		tx.Delete(kv.Expiry, expiryKey(old.expires, expiryIdempotency, cl.key[:])) // it would end the new one early
 	}
 	m.expires, m.request = now.Add(idempotencyFor), cl.request
 	tx.Put(kv.Idempotency, cl.key[:], m.encode())

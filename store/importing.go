@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
@@ -99,7 +100,7 @@ func (im *importer) chunks(next func() (ImportLine, bool)) <-chan []line {
 			}
 			im.decode(chunk)
 			if !im.o.Upsert {
-				im.seal(chunk)
+				im.seal(chunk, 0)
 			}
 			select {
 			case out <- chunk:
@@ -157,8 +158,8 @@ func (im *importer) decode(chunk []line) {
 }
 
 // seal drafts and seals the lines of a chunk as new records, from one look at
-// the collection.
-func (im *importer) seal(chunk []line) {
+// the collection. Their revision is the first above the floor and gap more.
+func (im *importer) seal(chunk []line, gap uint64) {
 	sc, dom, floor, err := im.look()
 	if err != nil {
 		failAll(chunk, err)
@@ -169,10 +170,10 @@ func (im *importer) seal(chunk []line) {
 		if l.result.Err != nil {
 			return
 		}
-		w := writer{s: im.s, sc: sc, action: access.ActionImport, now: im.s.now().UTC()}
+		w := writer{s: im.s, sc: sc, action: access.ActionImport, now: im.s.now().UTC().Truncate(time.Microsecond)}
 		d, err := w.fresh(l.result.ID, l.input)
 		if err == nil {
-			l.sealed, err = im.s.seal(dom, sc.collection, operation, found{floor: floor}, d)
+			l.sealed, err = im.s.seal(dom, sc.collection, operation, found{floor: floor + gap}, d)
 		}
 		if err != nil {
 			l.fail(err)
@@ -211,11 +212,15 @@ func (im *importer) store(chunk []line) (uint64, error) {
 			return stored, finalError(err)
 		}
 		im.s.stats.stale.Add(1)
-		im.s.controlMu.Lock() // a change that is committed is about to be published
-		im.s.controlMu.Unlock()
-		im.seal(chunk)
+		im.s.awaitChange()
+		im.seal(chunk, headroom<<try)
 	}
 }
+
+// headroom is by how much a chunk that is sealed again begins above the floor:
+// under deletes that go on raising it, a chunk would never get done. Revisions
+// may have gaps.
+const headroom = 16
 
 func (im *importer) storeOnce(chunk []line) (stored uint64, err error) {
 	sc, err := im.s.authorise(im.caller, access.ActionImport, im.ref)
@@ -243,6 +248,9 @@ func (im *importer) storeOnce(chunk []line) (stored uint64, err error) {
 		stored, err = im.commit(tx, sc, chunk, op.id)
 		return err
 	})
+	if err != nil {
+		stored = 0
+	}
 	op.entry.Records, op.entry.Count = nil, stored
 	return stored, op.end(err)
 }
@@ -268,7 +276,7 @@ func (im *importer) commit(tx kv.Tx, sc scope, chunk []line, operation uid.UID) 
 		if errors.Is(refused, errStale) {
 			return 0, errStale
 		}
-		l.result.Err = refused
+		l.result.Err, l.result.Created = refused, false
 		if refused == nil {
 			l.sealed.apply(tx, coll, operation, first+stored, im.s.changeTime(l.sealed.updated), &t)
 			l.result.Created = true

@@ -27,7 +27,12 @@ type walk struct {
 	fields []string
 	all    bool // all fields; else only those of fields
 	limit  int
+	final  bool // a key that is not known is damage: the keysets were just refreshed
 }
+
+// maxPageBytes bounds the values that a page holds in memory; a page beyond it
+// is short.
+const maxPageBytes = 8 << 20
 
 // proposer hands the ids after a position to visit, in the order of their
 // positions, until visit returns false.
@@ -37,14 +42,18 @@ type proposer func(tx kv.ReadTx, dom *envelope.Domain, after string, visit func(
 // to go on from, "" at the end. A page can be short: what is not the caller's
 // to see is left out after it was looked at.
 func (w *walk) page(ctx context.Context, position string) (records []Record, next string, err error) {
+	size := 0
 	for {
-		done := true
+		done, seen := true, 0
 		began := w.s.now()
+		w.final = false
 		err = w.s.view(ctx, w.sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 			done = true
+			defer func() { w.final = true }() // view runs this again after a refresh
 			var failed error
 			w.next(tx, dom, position, func(at, id string) bool {
-				if len(records) == w.limit || w.s.now().Sub(began) > chunkTime {
+				size += sizeOfFields(records[min(seen, len(records)):])
+				if seen = len(records); seen == w.limit || size > maxPageBytes || w.s.now().Sub(began) > chunkTime {
 					done = false
 					return false
 				}
@@ -61,10 +70,19 @@ func (w *walk) page(ctx context.Context, position string) (records []Record, nex
 			return nil, "", err
 		case done:
 			return records, "", nil
-		case len(records) == w.limit:
+		case len(records) == w.limit || size > maxPageBytes:
 			return records, position, nil
 		}
 	}
+}
+
+func sizeOfFields(records []Record) (size int) {
+	for i := range records {
+		for _, v := range records[i].Fields {
+			size += len(v.JSON)
+		}
+	}
+	return size
 }
 
 // visit adds a record to the page if it matches. One that fails its integrity
@@ -72,7 +90,7 @@ func (w *walk) page(ctx context.Context, position string) (records []Record, nex
 func (w *walk) visit(tx kv.ReadTx, dom *envelope.Domain, id string, records *[]Record) error {
 	rec, ok, err := w.look(tx, dom, id)
 	switch {
-	case errors.Is(err, errUnknownKey):
+	case errors.Is(err, errUnknownKey) && !w.final:
 		return err // a refresh may cure it
 	case errors.Is(err, ErrIntegrity):
 		w.s.noteDamage(w.sc.collection, id, err)

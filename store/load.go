@@ -62,7 +62,10 @@ func (l *loader) read(tx kv.ReadTx) error {
 func (l *loader) settings(tx kv.ReadTx) (err error) {
 	found := false
 	openControl(l.system, tx, kindSettings, func(_ string, _ uint64, doc settingsDoc) {
-		found, l.s.dev = true, doc.Dev
+		found = true
+		if l.s.catalog.Load() == nil { // it never changes, and others read it
+			l.s.dev = doc.Dev
+		}
 	}, func(_ string, cause error) { err = keyError(cause) })
 	if err == nil && !found {
 		err = fmt.Errorf("%w: the store's settings are missing", ErrIntegrity)

@@ -36,9 +36,24 @@ func (s *Store) start(c Caller, action access.Action, t target) *operation {
 		Time: op.start, Phase: audit.Access,
 		Client: c.Client, ClientUID: c.ClientUID, TokenID: c.TokenID, SecretID: c.SecretID,
 		Address: c.Address, RequestID: c.RequestID, TraceParent: c.TraceParent,
-		Action: string(action), Integration: t.integration, Collection: t.collection, Record: t.record, Target: t.control,
+		Action: string(action), Integration: loggable(t.integration), Collection: loggable(t.collection),
+		Record: loggable(t.record), Target: loggable(t.control),
 	}
 	return op
+}
+
+// loggable keeps what is no name and no id, and could be anything, out of the
+// audit log. A target is a kind and names with slashes between.
+func loggable(text string) string {
+	if len(text) > 3*maxRecordID {
+		return ""
+	}
+	for i := range len(text) {
+		if c := text[i]; !idCharacter(c) && c != '/' {
+			return ""
+		}
+	}
+	return text
 }
 
 // end writes the outcome and returns the error that the caller gets: err, or

@@ -70,23 +70,18 @@ func (s *Store) read(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, o 
 	if !f.exists || f.state.life == deleted {
 		return Record{}, ErrNotFound
 	}
-	number, err := s.pick(tx, sc, id, &f, o)
+	number, err := s.pick(tx, sc, dom, id, &f, o)
 	if err != nil {
 		return Record{}, err
 	}
-	rev, wrapped, err := readRevision(tx, sc.collection, id, number)
-	if err != nil {
-		if number == f.state.revision && errors.Is(err, ErrNotFound) {
-			err = damaged("revision", errMissing)
-		}
+	rev, opener, err := s.openRevision(tx, sc.collection, dom, id, number)
+	switch {
+	case number == f.state.revision && errors.Is(err, ErrNotFound):
+		return Record{}, damaged("revision", errMissing)
+	case err != nil:
 		return Record{}, err
-	}
-	if sc.collection.expired(&rev.header, s.now()) {
+	case sc.collection.expired(&rev.header, s.now()):
 		return Record{}, ErrNotFound
-	}
-	opener, err := dom.Open(s.identity(sc.collection, id, number), rev.rawHeader, wrapped)
-	if err != nil {
-		return Record{}, openError(err)
 	}
 	rec := describe(sc.collection, id, number, &rev.header, &f.state)
 	return rec, s.reveal(&rec, sc, &rev, opener, o)
@@ -94,7 +89,7 @@ func (s *Store) read(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, o 
 
 // pick chooses the revision that a read is about. One that is not current
 // needs the action history, and that the current one is not erased.
-func (s *Store) pick(tx kv.ReadTx, sc scope, id string, f *found, o ReadOptions) (uint64, error) {
+func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f *found, o ReadOptions) (uint64, error) {
 	current := f.state.revision
 	if !o.Previous && (o.Revision == 0 || o.Revision == current) {
 		return current, nil
@@ -102,9 +97,12 @@ func (s *Store) pick(tx kv.ReadTx, sc scope, id string, f *found, o ReadOptions)
 	if !sc.decision.Allows(access.ActionHistory) {
 		return 0, ErrForbidden
 	}
-	rev, _, err := readRevision(tx, sc.collection, id, current)
+	rev, _, err := s.openRevision(tx, sc.collection, dom, id, current)
+	if errors.Is(err, ErrNotFound) {
+		return 0, damaged("revision", errMissing)
+	}
 	if err != nil {
-		return 0, damaged("revision", err)
+		return 0, err
 	}
 	if sc.collection.expired(&rev.header, s.now()) {
 		return 0, ErrNotFound
@@ -141,7 +139,7 @@ func (s *Store) reveal(rec *Record, sc scope, rev *revision, opener envelope.Ope
 }
 
 func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
-	rec.ETag = etag(rec.Revision, sc, o.Fields, o.Metadata)
+	rec.ETag = etag(rec.Revision, rev.header.operation, sc, o.Fields, o.Metadata)
 	if slices.Contains(o.IfNone, rec.ETag) {
 		rec.NotModified = true
 		return nil
@@ -258,7 +256,9 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 		return out, err
 	}
 	if sc.decision.Read(readAction(o), path).Kind == access.None && sc.decision.Read(access.ActionRead, path).Kind == access.None {
-		op.entry.Withheld = []string{path}
+		if _, declared := sc.collection.names[path]; declared {
+			op.entry.Withheld = []string{path}
+		}
 		return out, ErrForbidden
 	}
 	o.Fields = []string{path}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"strongroom/internal/access"
 	"strongroom/internal/uid"
@@ -27,7 +28,7 @@ func (s *Store) CreateRecord(ctx context.Context, c Caller, ref CollectionRef, i
 }
 
 func (s *Store) writer(sc scope, op *operation) *writer {
-	return &writer{s: s, sc: sc, action: op.action(), now: s.now().UTC()}
+	return &writer{s: s, sc: sc, action: op.action(), now: s.now().UTC().Truncate(time.Microsecond)}
 }
 
 // write authorises, claims the idempotency key and runs a write of one record.
@@ -89,9 +90,6 @@ func (s *Store) put(sc scope, op *operation, f *found, id string, in RecordInput
 		w.action = access.ActionCreate
 		return w.fresh(id, in)
 	}
-	if sc.collection.expired(&f.revision.header, s.now()) {
-		return draft{}, ErrConflict
-	}
 	if w.action == access.ActionCreate {
 		return draft{}, ErrExists
 	}
@@ -103,7 +101,7 @@ func (s *Store) PatchRecord(ctx context.Context, c Caller, ref RecordRef, in Rec
 	op := s.start(c, access.ActionUpdate, recordTarget(ref))
 	defer func() { err = op.end(err) }()
 	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
-		if f.visibleRevision() == 0 || sc.collection.expired(&f.revision.header, s.now()) {
+		if f.visibleRevision() == 0 {
 			return draft{}, ErrNotFound
 		}
 		return s.writer(sc, op).merging(ref.Record, f, in)

@@ -25,13 +25,9 @@ func (s *Store) readOld(ctx context.Context, sc scope, id string, number uint64)
 		if f.visibleRevision() == 0 {
 			return ErrNotFound
 		}
-		rev, wrapped, err := readRevision(tx, coll, id, number)
+		rev, opener, err := s.openRevision(tx, coll, dom, id, number)
 		if err != nil {
 			return err
-		}
-		opener, err := dom.Open(s.identity(coll, id, number), rev.rawHeader, wrapped)
-		if err != nil {
-			return openError(err)
 		}
 		if coll.expired(&rev.header, s.now()) {
 			return ErrNotFound
@@ -47,7 +43,7 @@ func (s *Store) readOld(ctx context.Context, sc scope, id string, number uint64)
 // schema must still accept. Labels and times come back with it, but not an
 // erase_at that has since been brought forward.
 func (s *Store) rolledBack(sc scope, op *operation, f *found, id string, old oldRevision) (draft, error) {
-	if f.visibleRevision() == 0 || sc.collection.expired(&f.revision.header, s.now()) {
+	if f.visibleRevision() == 0 {
 		return draft{}, ErrNotFound
 	}
 	values, err := sc.collection.schema.Check(schema.Join(old.values))

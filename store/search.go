@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"strongroom/envelope"
@@ -24,8 +25,8 @@ func (s *Store) criteria(sc scope, where []schema.Value) ([]criterion, error) {
 	if len(where) == 0 {
 		return nil, invalid("/where", "name at least one indexed field")
 	}
-	if len(where) > 8 {
-		return nil, invalid("/where", "a search names at most 8 fields")
+	if len(where) > maxCriteria {
+		return nil, invalid("/where", "a search names at most "+strconv.Itoa(maxCriteria)+" fields")
 	}
 	out := make([]criterion, 0, len(where))
 	for _, v := range where {
@@ -65,7 +66,7 @@ func (s *Store) SearchRecords(ctx context.Context, c Caller, ref CollectionRef, 
 	if err != nil {
 		return page, err
 	}
-	op.searched(o.Where)
+	op.searched(sc, o.Where)
 	criteria, err := s.criteria(sc, o.Where)
 	if err != nil {
 		return page, err
@@ -78,11 +79,18 @@ func (s *Store) SearchRecords(ctx context.Context, c Caller, ref CollectionRef, 
 	return s.onePage(ctx, op, w, searchQuery(c, sc, criteria, o), o.Cursor)
 }
 
-func (op *operation) searched(where []schema.Value) {
+// searched notes the fields that a search names. A name that no schema declares
+// can be anything, and stays out of the log.
+func (op *operation) searched(sc scope, where []schema.Value) {
 	for _, v := range where {
-		op.entry.Searched = append(op.entry.Searched, v.Path)
+		if _, declared := sc.collection.names[v.Path]; declared && len(op.entry.Searched) < maxCriteria {
+			op.entry.Searched = append(op.entry.Searched, v.Path)
+		}
 	}
 }
+
+// maxCriteria bounds the fields of a search.
+const maxCriteria = 8
 
 func searchQuery(c Caller, sc scope, criteria []criterion, o SearchOptions) *query {
 	q := newQuery(c, sc.collection, "search")
@@ -186,22 +194,29 @@ func (s *Store) LookupRecord(ctx context.Context, c Caller, ref CollectionRef, w
 	if err != nil {
 		return rec, err
 	}
-	op.searched(where)
+	op.searched(sc, where)
 	criteria, err := s.criteria(sc, where)
 	if err != nil {
 		return rec, err
 	}
-	records, _, err := s.searching(sc, criteria, nil, o.Fields, 2).page(ctx, "")
-	switch {
-	case err != nil:
+	records, _, err := s.searching(sc, criteria, nil, o.Fields, maxDamagedCandidates+2).page(ctx, "")
+	if err != nil {
 		return rec, err
-	case len(records) == 0:
-		return rec, ErrNotFound
-	case len(records) > 1:
-		return rec, fmt.Errorf("%w: more than one record matches; use :search", ErrConflict)
-	case records[0].Damaged:
-		return rec, ErrIntegrity
 	}
-	op.disclose(&records[0])
-	return records[0], nil
+	sound := slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.Damaged })
+	switch {
+	case len(sound) > 1:
+		return rec, fmt.Errorf("%w: more than one record matches; use :search", ErrConflict)
+	case len(sound) == 1:
+		op.disclose(&sound[0])
+		return sound[0], nil
+	case len(records) > 0:
+		return rec, ErrIntegrity // it may be the one
+	}
+	return rec, ErrNotFound
 }
+
+// maxDamagedCandidates is how many damaged records a lookup passes by: the
+// index proposes records with other values too, and a damaged one among them
+// must not hide the one that matches.
+const maxDamagedCandidates = 16

@@ -72,6 +72,7 @@ type Store struct {
 
 	catalog    atomic.Pointer[catalog]
 	controlMu  sync.Mutex // held while the control plane changes
+	behind     atomic.Bool // the catalog may not be what the disk holds
 	lastChange atomic.Int64
 	inFlight   sync.Map // idempotency keys under way
 	stats      stats

@@ -39,6 +39,7 @@ func (s *Store) Run(ctx context.Context) error {
 // Sweep is one pass of Run's work.
 func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 	err = errors.Join(
+		s.catchUp(ctx),
 		s.sweepExpiry(ctx, &stats),
 		s.sweepTTL(ctx, &stats),
 		s.sweepIntegrations(ctx, &stats),
@@ -97,8 +98,11 @@ func (s *Store) eraseDue(tx kv.Tx, op *operation, due [][]byte, stats *SweepStat
 		what := key[9:]
 		switch key[8] {
 		case expiryIdempotency:
-			tx.Delete(kv.Idempotency, what)
-			stats.Idempotency++
+			// A key that was used again after its day has a later entry of its own.
+			if m, err := decodeRemembered(tx.Get(kv.Idempotency, what)); err != nil || !s.now().Before(m.expires) {
+				tx.Delete(kv.Idempotency, what)
+				stats.Idempotency++
+			}
 		case expiryPurge:
 			s.eraseRecord(tx, op, what, stats)
 		case expiryRevision:
@@ -161,9 +165,13 @@ func (s *Store) sweepTTL(ctx context.Context, stats *SweepStats) error {
 
 func (s *Store) sweepOld(ctx context.Context, coll *collection, stats *SweepStats) error {
 	for {
-		ids, err := s.unchangedSince(ctx, coll, s.now().Add(-coll.ttl))
-		if err != nil || len(ids) == 0 {
+		old, err := s.unchangedSince(ctx, coll, s.now().Add(-coll.ttl))
+		if err != nil || len(old) == 0 {
 			return err
+		}
+		ids := make([]string, len(old))
+		for i := range old {
+			ids[i] = old[i].id
 		}
 		op := s.startInternal(access.ActionErase, "ttl")
 		op.entry.Integration, op.entry.Collection = coll.integration.name, coll.name
@@ -174,26 +182,48 @@ func (s *Store) sweepOld(ctx context.Context, coll *collection, stats *SweepStat
 		var batch SweepStats
 		err = s.engine.Update(ctx, kv.Bulk, len(ids)*256, func(tx kv.Tx) error {
 			batch = SweepStats{}
-			for _, id := range ids {
-				s.eraseRecord(tx, op, recordKey(coll.doc.UID, id), &batch)
-			}
-			return nil
+			return s.eraseOld(tx, op, coll, old, &batch)
 		})
 		if err = op.end(engineError(err)); err != nil {
+			if errors.Is(err, errStale) {
+				return nil // the definition changed: the next pass sees the new one
+			}
 			return err
 		}
 		stats.Erased += batch.Erased
 	}
 }
 
+// oldChange is an entry of the change index: a record was last written then.
+type oldChange struct {
+	key []byte
+	id  string
+}
+
+// eraseOld erases the records whose entry in the change index still stands: a
+// record that was written since it was looked at has another.
+func (s *Store) eraseOld(tx kv.Tx, op *operation, coll *collection, old []oldChange, stats *SweepStats) error {
+	if err := standing(tx, coll); err != nil {
+		return err
+	}
+	for _, o := range old {
+		if tx.Get(kv.Changes, o.key) == nil {
+			continue
+		}
+		s.eraseRecord(tx, op, recordKey(coll.doc.UID, o.id), stats)
+		tx.Delete(kv.Changes, o.key)
+	}
+	return nil
+}
+
 // unchangedSince returns records whose current revision is not younger than an
 // instant. A change of state alone (an undelete) moves a record in the change
 // index: what counts is the header.
-func (s *Store) unchangedSince(ctx context.Context, coll *collection, at time.Time) (ids []string, err error) {
+func (s *Store) unchangedSince(ctx context.Context, coll *collection, at time.Time) (old []oldChange, err error) {
 	prefix := coll.doc.UID[:]
 	err = s.engine.View(ctx, func(tx kv.ReadTx) error {
-		ids = nil
-		tx.Scan(kv.Changes, prefix, after(prefix), func(_, value []byte) bool {
+		old = nil
+		tx.Scan(kv.Changes, prefix, after(prefix), func(key, value []byte) bool {
 			ch, err := decodeChange(value)
 			if err != nil {
 				return true
@@ -201,12 +231,12 @@ func (s *Store) unchangedSince(ctx context.Context, coll *collection, at time.Ti
 			if ch.at.After(at) {
 				return false
 			}
-			ids = append(ids, ch.id)
-			return len(ids) < sweepBatch
+			old = append(old, oldChange{bytes.Clone(key), ch.id})
+			return len(old) < sweepBatch
 		})
 		return nil
 	})
-	return ids, engineError(err)
+	return old, engineError(err)
 }
 
 // sweepIntegrations destroys the integrations whose time has come.

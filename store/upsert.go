@@ -28,6 +28,9 @@ func upsertAction(how OnConflict) (access.Action, error) {
 // of a unique field what OnConflict says.
 func (s *Store) UpsertRecord(ctx context.Context, c Caller, ref CollectionRef, in RecordInput, o UpsertOptions) (res WriteResult, err error) {
 	action, bad := upsertAction(o.OnConflict)
+	if bad == nil && in.ID != "" {
+		bad = checkRecordID("/id", in.ID)
+	}
 	op := s.start(c, action, target{integration: ref.Integration, collection: ref.Collection})
 	defer func() { err = op.end(err) }()
 	if bad != nil {
@@ -88,22 +91,59 @@ func (u *upserter) write(in RecordInput, cl *claim) *write {
 		fresh = uid.NewV7(u.s.now())
 	}
 	w := &write{s: u.s, op: u.op, ref: u.ref, sc: u.sc, claim: cl}
+	proposed := false // by the index; else the id is the caller's or a new one
 	w.find = func(tx kv.ReadTx, dom *envelope.Domain) (string, error) {
 		id, err := u.find(tx, dom, w.sc.collection, in)
-		if id == "" {
+		if proposed = id != ""; !proposed {
 			id = fresh
 		}
 		return id, err
 	}
 	w.draft = func(sc scope, f *found) (draft, error) {
+		if err := u.confirm(sc, f, in, proposed); err != nil {
+			return draft{}, err
+		}
 		d, err := u.draft(sc, f, w.id, in)
 		if err == errUnchanged {
 			h := &f.revision.header
-			w.result = WriteResult{ID: w.id, Revision: f.state.revision, CreatedAt: h.created, UpdatedAt: h.updated, Unchanged: true, ETag: etag(f.state.revision, sc, nil, false)}
+			w.result = WriteResult{ID: w.id, Revision: f.state.revision, CreatedAt: h.created, UpdatedAt: h.updated, Unchanged: true, ETag: etag(f.state.revision, h.operation, sc, nil, false)}
 		}
 		return d, err
 	}
 	return w
+}
+
+// confirm opens the key of the record that the index proposed: the index is not
+// authenticated, and must not send a write to another record. A record that it
+// did not propose, but has the id that the caller gave, has another key.
+func (u *upserter) confirm(sc scope, f *found, in RecordInput, proposed bool) error {
+	switch {
+	case !proposed && f.visibleRevision() != 0:
+		return ErrExists
+	case !proposed:
+		return nil
+	case !f.exists:
+		return damaged("index", errMissing)
+	}
+	values, err := sc.collection.schema.Split(orEmptyObject(in.Fields))
+	if err != nil {
+		return asInvalid("/fields", err)
+	}
+	for _, v := range values {
+		if v.Path != u.key.Path {
+			continue
+		}
+		c, err := sc.collection.criterion(v)
+		if err != nil {
+			return err
+		}
+		holds, err := sc.collection.holds(&f.revision, f.opener, []criterion{c})
+		if err == nil && !holds {
+			err = damaged("index", errMissing)
+		}
+		return err
+	}
+	return nil
 }
 
 // find returns the id of the record that holds the key, "" when none does.
@@ -131,7 +171,7 @@ func (u *upserter) find(tx kv.ReadTx, dom *envelope.Domain, coll *collection, in
 
 func (u *upserter) draft(sc scope, f *found, id string, in RecordInput) (draft, error) {
 	w := u.s.writer(sc, u.op)
-	if f.visibleRevision() == 0 || sc.collection.expired(&f.revision.header, u.s.now()) {
+	if f.visibleRevision() == 0 {
 		w.action = access.ActionCreate
 		return w.fresh(id, in)
 	}

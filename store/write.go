@@ -69,8 +69,7 @@ func finalError(err error) error {
 // refresh takes the control plane and the keysets as they are now.
 func (w *write) refresh(ctx context.Context, try int) error {
 	if try > 0 {
-		w.s.controlMu.Lock() // a change that is committed is about to be published
-		w.s.controlMu.Unlock()
+		w.s.awaitChange()
 		if err := w.s.domains.Refresh(ctx, w.sc.collection.integration.doc.UID); err != nil {
 			return keyError(err)
 		}
@@ -78,6 +77,13 @@ func (w *write) refresh(ctx context.Context, try int) error {
 	sc, err := w.s.authorise(w.op.caller, w.op.action(), w.ref)
 	w.sc = sc
 	return err
+}
+
+// awaitChange waits for a change of the control plane that is committed and
+// about to be published.
+func (s *Store) awaitChange() {
+	s.controlMu.Lock()
+	s.controlMu.Unlock() //nolint:staticcheck // nothing is to be done in between
 }
 
 func (op *operation) action() access.Action { return access.Action(op.entry.Action) }
@@ -149,7 +155,7 @@ func (w *write) prepare(tx kv.ReadTx, dom *envelope.Domain, detach bool) (*seale
 // visibleRevision is what a precondition compares: 0 when there is no record
 // that a reader would find.
 func (f *found) visibleRevision() uint64 {
-	if !f.exists || f.state.life == deleted {
+	if !f.exists || f.expired || f.state.life == deleted {
 		return 0
 	}
 	return f.state.revision
@@ -169,7 +175,7 @@ func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err
 	sealed.apply(tx, w.sc.collection, w.op.id, nextSequence(tx, 1), at, &t)
 	t.add(tx, w.sc.collection.doc.UID)
 	w.result = w.resultOf(sealed)
-	w.claim.remember(tx, remembered{id: w.id, revision: sealed.number, created: sealed.created, updated: sealed.updated, made: sealed.isNew}, w.s.now())
+	w.claim.remember(tx, remembered{id: w.id, revision: sealed.number, operation: sealed.operation(), created: sealed.created, updated: sealed.updated, made: sealed.isNew}, w.s.now())
 	return nil
 }
 
@@ -186,7 +192,7 @@ func discreetConflict(sc scope, err error) error {
 func (w *write) resultOf(d *sealedDraft) WriteResult {
 	return WriteResult{
 		ID: d.id, Revision: d.number, CreatedAt: d.created, UpdatedAt: d.updated, Created: d.isNew,
-		ETag: etag(d.number, w.sc, nil, false),
+		ETag: etag(d.number, d.operation(), w.sc, nil, false),
 	}
 }
 
@@ -207,6 +213,6 @@ func (w *write) replayed() (WriteResult, bool) {
 	w.op.entry.Record, w.op.entry.Revision = m.id, m.revision
 	return WriteResult{
 		ID: m.id, Revision: m.revision, CreatedAt: m.created, UpdatedAt: m.updated, Created: m.made,
-		Replayed: true, ETag: etag(m.revision, w.sc, nil, false),
+		Replayed: true, ETag: etag(m.revision, m.operation, w.sc, nil, false),
 	}, true
 }

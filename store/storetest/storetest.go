@@ -72,7 +72,7 @@ func (f *Fixture) Reopen() {
 }
 
 func (f *Fixture) finish(unchecked bool) {
-	if false && !unchecked {
+	if !unchecked {
 		report, err := f.Fsck(context.Background(), store.FsckOptions{Deep: true})
 		must(f.t, err)
 		for _, d := range report.Damages {
