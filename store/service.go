@@ -87,6 +87,7 @@ type FsckReport struct {
 	Fields       uint64   `json:"fields"`
 	IndexTokens  uint64   `json:"index_tokens"`
 	Damages      []Damage `json:"damages"`
+	Omitted      uint64   `json:"omitted"` // damages beyond those listed
 }
 
 // SweepStats counts what a pass of the background sweep did.
