@@ -16,11 +16,11 @@ import (
 
 // benchFlags say what to measure and on what.
 type benchFlags struct {
-	url, caFile string
-	home        string
-	floor       bool
-	records     uint64
-	o           bench.Options
+	url     string
+	home    string
+	floor   bool
+	records uint64
+	o       bench.Options
 }
 
 func (f *benchFlags) bind(cmd *cobra.Command) {

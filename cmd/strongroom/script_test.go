@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -26,11 +27,27 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               func(env *testscript.Env) error { return os.MkdirAll(filepath.Join(env.WorkDir, "tmp"), 0o700) },
+		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "source": source, "save": save, "waitready": waitReady, "waitlog": waitLog, "signal": signalLast,
 		},
 	})
+}
+
+// setup makes a folder for temporary files, which a script can look into, and an
+// age identity.
+func setup(env *testscript.Env) error {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(env.WorkDir, "age.txt")
+	env.Setenv("AGE_RECIPIENT", identity.Recipient().String())
+	env.Setenv("AGE_IDENTITY", path)
+	return errors.Join(
+		os.MkdirAll(filepath.Join(env.WorkDir, "tmp"), 0o700),
+		os.WriteFile(path, []byte(identity.String()+"\n"), 0o600),
+	)
 }
 
 // exits N COMMAND... runs a command that must end with the exit code N.
