@@ -74,7 +74,7 @@ type fsck struct {
 	again bool             // an entry is being looked at once more: nothing is counted
 
 	report    FsckReport
-	done, all uint64
+	done, all uint64 // records and revisions
 }
 
 func (f *fsck) run() error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"time"
 
@@ -38,10 +39,16 @@ func (f *fsck) walk(t kv.Table, prefix []byte, v visit) error {
 	return err
 }
 
-// scan hands every entry of a range to fn, in transactions of chunkTime each.
+// scan hands every entry of a range to fn and tells of the progress.
 func (f *fsck) scan(t kv.Table, from, to []byte, fn func(tx kv.ReadTx, key, value []byte)) error {
+	return f.s.scan(f.ctx, t, from, to, f.progress, fn)
+}
+
+// scan hands every entry of a range to fn, in read transactions of chunkTime
+// each, and calls between after each of them.
+func (s *Store) scan(ctx context.Context, t kv.Table, from, to []byte, between func(), fn func(tx kv.ReadTx, key, value []byte)) error {
 	for more := true; more; {
-		err := f.view(func(tx kv.ReadTx) {
+		err := s.engine.View(ctx, func(tx kv.ReadTx) error {
 			more = false
 			began, first := time.Now(), true
 			tx.Scan(t, from, to, func(key, value []byte) bool {
@@ -53,11 +60,12 @@ func (f *fsck) scan(t kv.Table, from, to []byte, fn func(tx kv.ReadTx, key, valu
 				fn(tx, key, value)
 				return true
 			})
+			return nil
 		})
 		if err != nil {
-			return err
+			return engineError(err)
 		}
-		f.progress()
+		between()
 	}
 	return nil
 }

@@ -19,7 +19,6 @@ const (
 	maxLabels     = 32
 	maxLabelValue = 256
 	maxText       = 1024
-	maxPath       = 1024 // bytes of a field's path: the header counts them in 16 bits
 )
 
 // checkName refuses what is not the name of a thing of this kind.

@@ -71,7 +71,7 @@ type Store struct {
 	domains *envelope.Domains
 
 	catalog    atomic.Pointer[catalog]
-	controlMu  sync.Mutex // held while the control plane changes
+	controlMu  sync.Mutex  // held while the control plane changes
 	behind     atomic.Bool // the catalog may not be what the disk holds
 	lastChange atomic.Int64
 	inFlight   sync.Map // idempotency keys under way

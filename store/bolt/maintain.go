@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"strongroom/store/kv"
@@ -10,7 +9,7 @@ import (
 
 // ErrBusy comes when the file is being maintained already: compacted, copied,
 // checked, or held by Exclusive.
-var ErrBusy = errors.New("another maintenance of the data file is running")
+var ErrBusy = kv.ErrBusy
 
 // Exclusive keeps compaction, snapshots and checks away until release is
 // called, for work that must not run next to them. It fails with ErrBusy.

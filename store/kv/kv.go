@@ -137,6 +137,8 @@ var (
 	// ErrOutcomeUnknown comes when a commit failed and the disk could not be
 	// asked whether it holds the write.
 	ErrOutcomeUnknown = errors.New("the write failed and it is not known whether it was stored")
+	// ErrBusy comes from Snapshot next to another maintenance of the engine.
+	ErrBusy = errors.New("another maintenance of the data file is running")
 	// ErrClosed comes from an engine that was closed, or that could not be
 	// opened again after a failed commit.
 	ErrClosed = errors.New("the store is closed")

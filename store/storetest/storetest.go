@@ -26,7 +26,9 @@ type Fixture struct {
 	Keys   *envelopetest.Provider
 	Audit  *audit.Log
 	Deps   store.Deps
-	t      testing.TB
+	// AuditDir is where the audit log lies.
+	AuditDir string
+	t        testing.TB
 }
 
 // Options change what Open makes.
@@ -46,7 +48,8 @@ func Open(t testing.TB) *Fixture { return OpenWith(t, Options{}) }
 func OpenWith(t testing.TB, o Options) *Fixture {
 	t.Helper()
 	engine, keys := bolttest.Open(t), envelopetest.New()
-	log, err := audit.Open(t.TempDir(), audit.Options{})
+	dir := t.TempDir()
+	log, err := audit.Open(dir, audit.Options{})
 	must(t, err)
 	t.Cleanup(func() { log.Close() })
 	deps := store.Deps{
@@ -54,7 +57,7 @@ func OpenWith(t testing.TB, o Options) *Fixture {
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	must(t, store.Init(context.Background(), deps, store.InitOptions{Dev: !o.Production}))
-	f := &Fixture{Engine: engine, Keys: keys, Audit: log, Deps: deps, t: t}
+	f := &Fixture{Engine: engine, Keys: keys, Audit: log, Deps: deps, AuditDir: dir, t: t}
 	f.Reopen()
 	t.Cleanup(func() { f.finish(o.Unchecked) })
 	return f
