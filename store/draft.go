@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"strongroom/envelope"
@@ -143,11 +144,14 @@ type writer struct {
 
 // fresh drafts a record that does not exist.
 func (w *writer) fresh(id string, in RecordInput) (draft, error) {
-	if err := w.permit(in, nil); err != nil {
+	values, err := w.check(in.Fields)
+	if err != nil {
+		if denied := w.permit(in, nil); denied != nil {
+			err = denied // what it may not write comes before what does not fit
+		}
 		return draft{}, err
 	}
-	values, err := w.check(in.Fields, nil)
-	if err != nil {
+	if err := w.permitValues(values, in, nil); err != nil {
 		return draft{}, err
 	}
 	d := draft{id: id, values: values, created: w.now, updated: w.now, isNew: true}
@@ -172,7 +176,7 @@ func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
 		}
 		doc = schema.Join(overlay(kept, values))
 	}
-	return w.revise(id, f, in, doc, present)
+	return w.revise(id, f, in, doc)
 }
 
 // merging drafts what a PATCH makes of a record (RFC 7396).
@@ -190,11 +194,11 @@ func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
 			return draft{}, asInvalid("/fields", err)
 		}
 	}
-	return w.revise(id, f, in, doc, present)
+	return w.revise(id, f, in, doc)
 }
 
-func (w *writer) revise(id string, f *found, in RecordInput, doc []byte, present []schema.Value) (draft, error) {
-	values, err := w.check(doc, present)
+func (w *writer) revise(id string, f *found, in RecordInput, doc []byte) (draft, error) {
+	values, err := w.check(doc)
 	if err != nil {
 		return draft{}, err
 	}
@@ -246,11 +250,15 @@ func (w *writer) split(doc []byte) ([]schema.Value, error) {
 // permit refuses a write that names fields or labels that the caller may not
 // write.
 func (w *writer) permit(in RecordInput, f *found) error {
-	var pointers []string
 	values, err := w.split(orEmptyObject(in.Fields))
 	if err != nil {
 		return err
 	}
+	return w.permitValues(values, in, f)
+}
+
+func (w *writer) permitValues(values []schema.Value, in RecordInput, f *found) error {
+	var pointers []string
 	for i, v := range values {
 		if !w.mayWrite(v, values[i+1:]) {
 			pointers = append(pointers, "/fields/"+v.Path)
@@ -348,49 +356,51 @@ func hasLabel(labels []Label, key, value string) bool {
 
 // check validates a document and splits it. What is wrong with members that
 // the caller neither wrote nor may see is told without naming them.
-func (w *writer) check(doc []byte, present []schema.Value) ([]schema.Value, error) {
+func (w *writer) check(doc []byte) ([]schema.Value, error) {
 	if len(doc) > w.s.limits.RecordBytes {
 		return nil, invalid("/fields", "the fields of a record are larger than this store allows")
 	}
 	values, err := w.sc.collection.schema.Check(orEmptyObject(doc))
 	if err != nil {
-		return nil, w.discreet(err, present)
+		return nil, w.discreet(err)
 	}
 	if len(values) > w.s.limits.Fields {
 		return nil, invalid("/fields", "the record has more fields than this store allows")
 	}
-	for _, v := range values {
-		if len(v.Path) > maxPath {
-			return nil, invalid("/fields", "the name of a field has at most "+strconv.Itoa(maxPath)+" bytes")
-		}
-	}
 	return values, nil
 }
 
-func (w *writer) discreet(err error, present []schema.Value) error {
+func (w *writer) discreet(err error) error {
 	err = asInvalid("/fields", err)
 	bad, ok := err.(*Invalid)
-	if !ok || present == nil {
+	if !ok {
 		return err
 	}
-	for i := range bad.Issues {
-		path, _ := bytes.CutPrefix([]byte(bad.Issues[i].Pointer), []byte("/fields/"))
-		if !w.visible(string(path)) {
+	for i, issue := range bad.Issues {
+		if !w.visible(strings.TrimPrefix(issue.Pointer, "/fields/")) || w.namesUnseen(issue.Detail) {
 			bad.Issues[i] = schema.Issue{Pointer: "/fields", Detail: "a member that this client may not see does not fit the schema"}
 		}
 	}
 	return bad
 }
 
-// visible reports whether the caller reads or writes a member or what it is
-// part of.
+// visible reports whether the caller reads or writes a member: by the grant of
+// the field that it is, or is a part of.
 func (w *writer) visible(path string) bool {
-	for path != "" {
-		if w.sc.decision.Read(access.ActionRead, path).Kind != access.None || w.sc.decision.MayWrite(w.action, path) {
+	for strings.Contains(path, "/") && w.sc.collection.names[path] == "" {
+		path = path[:strings.LastIndexByte(path, '/')]
+	}
+	return w.sc.decision.Read(access.ActionRead, path).Kind != access.None || w.sc.decision.MayWrite(w.action, path)
+}
+
+// namesUnseen reports whether a detail quotes a member that the caller may not
+// see: one that is required beside it, say.
+func (w *writer) namesUnseen(detail string) bool {
+	for _, f := range w.sc.collection.fields {
+		name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
+		if strings.Contains(detail, strconv.Quote(name)) && !w.visible(f.Path) {
 			return true
 		}
-		cut := bytes.LastIndexByte([]byte(path), '/')
-		path = path[:max(cut, 0)]
 	}
 	return false
 }
