@@ -15,7 +15,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/secret":   {},
 	"strongroom/internal/schema":   {},
 	"strongroom/internal/config":   {"strongroom/internal/secret"},
-	"strongroom/internal/metrics":  {},
+	"strongroom/internal/metrics":  {"strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
 	"strongroom/internal/access":   {"strongroom/internal/uid"},
 	"strongroom/internal/audit":    {"strongroom/internal/uid"},

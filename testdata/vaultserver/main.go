@@ -59,7 +59,7 @@ func main() {
 	check(err)
 	st, err := unseal(core, filepath.Join(*dir, "state.json"))
 	check(err)
-	handler := vaulthttp.Handler(&vault.HandlerProperties{Core: core})
+	handler := vaulthttp.Handler.Handler(&vault.HandlerProperties{Core: core})
 	plain, err := net.Listen("tcp", *listen)
 	check(err)
 	st.Address = "http://" + plain.Addr().String()
