@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/internal/access"
 	"strongroom/internal/schema"
@@ -97,8 +98,9 @@ func (s *Store) ListRoles(ctx context.Context, c Caller) (out []Role, err error)
 	return out, nil
 }
 
-// DeleteRole removes a role, a damaged one too. Clients that name it keep
-// what their other roles grant.
+// DeleteRole removes a role, a damaged one too. One that clients hold stays: a
+// later role of the same name would be theirs at once, and a client may be
+// granted more without it, since a role can also take away.
 func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err error) {
 	op := s.start(c, "delete", target{control: kindRole + "/" + name})
 	defer func() { err = op.end(err) }()
@@ -111,6 +113,9 @@ func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err erro
 	if err != nil {
 		return err
 	}
+	if n := s.catalog.Load().holders(name); n > 0 {
+		return &Conflict{fmt.Sprintf("%d clients hold this role: take it from them first", n)}
+	}
 	return s.change(ctx, op, controlChange{
 		writes: []controlWrite{{kind: kindRole, id: name, replaces: version}},
 		publish: func(cat *catalog) {
@@ -119,6 +124,16 @@ func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err erro
 			cat.repolicy(s.dev)
 		},
 	})
+}
+
+// holders counts the clients that hold a role.
+func (c *catalog) holders(role string) (n int) {
+	for _, cl := range c.clients {
+		if slices.Contains(cl.doc.Roles, role) {
+			n++
+		}
+	}
+	return n
 }
 
 // damagedRole returns a role of the list that failed its integrity check.
