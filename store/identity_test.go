@@ -156,7 +156,7 @@ func TestARoleThatClientsHoldStays(t *testing.T) {
 	w.must(err)
 	err = w.DeleteRole(ctx, w.root, "one-a")
 	wantErr(t, err, store.ErrConflict)
-	if !strings.Contains(err.Error(), "2 clients") {
+	if !strings.Contains(err.Error(), "(2)") {
 		t.Errorf("the refusal says %q", err)
 	}
 	w.must(w.DeleteClient(ctx, w.root, "one"))

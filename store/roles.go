@@ -114,7 +114,7 @@ func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err erro
 		return err
 	}
 	if n := s.catalog.Load().holders(name); n > 0 {
-		return &Conflict{fmt.Sprintf("%d clients hold this role: take it from them first", n)}
+		return &Conflict{fmt.Sprintf("the role is held by clients (%d): take it from them first", n)}
 	}
 	return s.change(ctx, op, controlChange{
 		writes: []controlWrite{{kind: kindRole, id: name, replaces: version}},

@@ -155,13 +155,13 @@ func accessSchemas() obj {
 	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}
 	secret := obj{"secret_id": obj{"type": "string"}, "created_at": instant(), "expires_at": timeOrNull, "last_used_at": timeOrNull}
 	return obj{
-		"RoleSpec":      asked([]string{"rules"}, spec),
-		"Role":          answered([]string{"name", "version", "created_at", "updated_at", "rules"}, all(stamps, spec)),
-		"RoleList":      listOf("Role"),
-		"ClientSpec":    asked([]string{"roles"}, client),
-		"Client":        answered([]string{"name", "uid", "version", "created_at", "updated_at", "roles"}, all(stamps, client, obj{"uid": obj{"type": "string"}})),
-		"ClientList":    listOf("Client"),
-		"IssuerSpec":    asked([]string{"issuer", "audiences", "rules"}, issuerMembers()),
+		"RoleSpec":   asked([]string{"rules"}, spec),
+		"Role":       answered([]string{"name", "version", "created_at", "updated_at", "rules"}, all(stamps, spec)),
+		"RoleList":   listOf("Role"),
+		"ClientSpec": asked([]string{"roles"}, client),
+		"Client":     answered([]string{"name", "uid", "version", "created_at", "updated_at", "roles"}, all(stamps, client, obj{"uid": obj{"type": "string"}})),
+		"ClientList": listOf("Client"),
+		"IssuerSpec": asked([]string{"issuer", "audiences", "rules"}, issuerMembers()),
 		"Issuer": answered([]string{"name", "uid", "version", "created_at", "updated_at", "issuer", "audiences", "rules"},
 			all(stamps, issuerMembers(), obj{"uid": obj{"type": "string"}})),
 		"IssuerList":    listOf("Issuer"),
