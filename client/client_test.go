@@ -187,7 +187,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 
 func TestWrongSecretIsNotRetried(t *testing.T) {
 	f, c := newFake(t, nil)
-	c.tokens = newTokenSource(c.fetchToken("tester", NewSecret("wrong")), time.Now)
+	c.tokens = newTokenSource(c.fetchToken(bySecret("tester", NewSecret("wrong"))), time.Now)
 	_, err := c.GetRecord(t.Context(), event, ReadOptions{})
 	if !errors.Is(err, ErrUnauthenticated) || strings.Contains(err.Error(), "wrong") || f.issued.Load() != 0 {
 		t.Errorf("got %v", err)

@@ -55,12 +55,12 @@ func (s *Set) Keys() []Key {
 	return s.keys
 }
 
-// Find returns the key that a signature's header means: that of its kid, or
-// the only one when it names none. A key that is meant for something else, or
+// Find returns the key that a signature's header means: that of its kid, or of
+// its thumbprint, or the only one when it names none. A key that is meant for something else, or
 // for another algorithm, is not found.
 func (s *Set) Find(kid, algorithm string) (Key, bool) {
 	for _, k := range s.Keys() {
-		named := k.KeyID == kid && kid != "" || kid == "" && len(s.keys) == 1
+		named := kid != "" && (k.KeyID == kid || k.ID == kid) || kid == "" && len(s.keys) == 1
 		if named && fits(k, algorithm) {
 			return k, true
 		}
