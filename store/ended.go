@@ -14,8 +14,9 @@ import (
 	"strongroom/store/kv"
 )
 
-// Bounds of the tokens that were ended before their time and are remembered
-// until then: of one owner, and of all.
+// Bounds of the tokens that were used up and are remembered until they expire:
+// of one owner, and of all. A token that is revoked is not bound by them: it
+// was issued here, and what must end ends.
 const (
 	maxEndedEach = 4096
 	maxEnded     = 1 << 17
@@ -27,6 +28,7 @@ const (
 type endedDoc struct {
 	Owner     uid.UID   `json:"owner"` // the client or the issuer whose token it is
 	ExpiresAt time.Time `json:"expires_at"`
+	Once      bool      `json:"once,omitempty"` // it was used, and counts once; else it was revoked
 }
 
 // endedShards is how many maps the ids are spread over: adding one copies a map.
@@ -37,7 +39,7 @@ const endedShards = 64
 type endedTokens struct {
 	shards [endedShards]atomic.Pointer[map[string]endedDoc]
 	mu     sync.Mutex // held while a shard is replaced
-	all    int
+	all    int        // of those that count once
 	each   map[uid.UID]int
 }
 
@@ -64,7 +66,8 @@ var (
 	errEndedMany = errors.New("store: too many tokens were ended that have not expired")
 )
 
-// add remembers a token, once. bounded refuses one that is over the bounds.
+// add remembers a token, once. bounded refuses one that is over the bounds;
+// what the disk holds already is not refused.
 func (e *endedTokens) add(id string, doc endedDoc, bounded bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -75,12 +78,23 @@ func (e *endedTokens) add(id string, doc endedDoc, bounded bool) error {
 		return errEndedMany
 	}
 	e.replace(id, func(m map[string]endedDoc) { m[id] = doc })
+	e.count(doc, 1)
+	return nil
+}
+
+// count keeps the numbers that the bounds are held against. The caller holds
+// mu.
+func (e *endedTokens) count(doc endedDoc, by int) {
+	if !doc.Once {
+		return
+	}
 	if e.each == nil {
 		e.each = map[uid.UID]int{}
 	}
-	e.all++
-	e.each[doc.Owner]++
-	return nil
+	e.all += by
+	if e.each[doc.Owner] += by; e.each[doc.Owner] == 0 {
+		delete(e.each, doc.Owner)
+	}
 }
 
 // remove forgets a token that expired.
@@ -96,10 +110,7 @@ func (e *endedTokens) remove(id string) {
 		return
 	}
 	e.replace(id, func(m map[string]endedDoc) { delete(m, id) })
-	e.all--
-	if e.each[doc.Owner]--; e.each[doc.Owner] == 0 {
-		delete(e.each, doc.Owner)
-	}
+	e.count(doc, -1)
 }
 
 // replace changes a copy of a shard. The caller holds mu.
@@ -135,8 +146,7 @@ func (e *endedTokens) expired(now time.Time) (ids []string) {
 // differ, and a verifier may allow for that.
 const endedGrace = 2 * time.Minute
 
-// endToken remembers a revoked access token, on the disk first. It is not bound
-// by a number: a token that must end ends.
+// endToken remembers a revoked access token, on the disk first.
 func (s *Store) endToken(ctx context.Context, op *operation, id string, owner uid.UID, expires time.Time) error {
 	doc := endedDoc{Owner: owner, ExpiresAt: expires.Add(endedGrace).UTC()}
 	err := s.writeEnded(ctx, id, doc, func(tx kv.Tx) { putOperation(tx, op.id, op.entry.Action, op.entry.Target) })
@@ -154,7 +164,7 @@ func (s *Store) endToken(ctx context.Context, op *operation, id string, owner ui
 func (s *Store) spend(ctx context.Context, owner uid.UID, jti string, expires time.Time) error {
 	sum := sha256.Sum256([]byte(jti))
 	id := "jti:" + owner.String() + ":" + hex.EncodeToString(sum[:16])
-	doc := endedDoc{Owner: owner, ExpiresAt: expires.Add(endedGrace).UTC()}
+	doc := endedDoc{Owner: owner, ExpiresAt: expires.Add(endedGrace).UTC(), Once: true}
 	switch err := s.ended.add(id, doc, true); {
 	case errors.Is(err, errEnded):
 		return &Unproven{"the token was used before"}

@@ -7,5 +7,5 @@ type EndedForTest struct{ e endedTokens }
 
 // Add remembers a token within the bounds.
 func (t *EndedForTest) Add(id string, owner uid.UID) error {
-	return t.e.add(id, endedDoc{Owner: owner}, true)
+	return t.e.add(id, endedDoc{Owner: owner, Once: true}, true)
 }

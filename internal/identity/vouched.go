@@ -18,7 +18,7 @@ import (
 )
 
 // discoveryFor is how long what an issuer's discovery document says is used.
-const discoveryFor = time.Hour
+const discoveryFor = 15 * time.Minute
 
 // maxSubject bounds the sub claim, in bytes.
 const maxSubject = 1024
@@ -102,7 +102,7 @@ type issuerKeys struct {
 
 // VerifySignature implements oidc.KeySet.
 func (k *issuerKeys) VerifySignature(ctx context.Context, text string) ([]byte, error) {
-	signed, err := jose.ParseSigned(text, jwks.Algorithms())
+	signed, err := jose.ParseSignedCompact(text, jwks.Algorithms())
 	if err != nil || len(signed.Signatures) != 1 {
 		return nil, errors.New("not a signed token")
 	}
