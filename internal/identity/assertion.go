@@ -58,7 +58,7 @@ func (a *Authority) proveAssertion(ctx context.Context, token *jwt.JSONWebToken,
 		return p, err
 	}
 	var c jwt.Claims
-	if token.Claims(key.Key, &c) != nil {
+	if token.Claims(key.Verifier(), &c) != nil {
 		return p, unproven("the signature of the assertion is wrong")
 	}
 	if reason := a.wrongClaims(&c, client); reason != "" {

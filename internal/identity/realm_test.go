@@ -113,6 +113,8 @@ func newPair(t testing.TB, kid string, alg jose.SignatureAlgorithm) pair {
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	case jose.ES256:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "Ed25519":
+		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
 	}
@@ -143,6 +145,10 @@ func (p pair) sign(t testing.TB, claims any) string {
 			t.Fatal(err)
 		}
 		payload = string(raw)
+	}
+	if p.alg == "Ed25519" { // which package jose does not sign by
+		head := b64(`{"alg":"Ed25519","kid":"`+p.kid+`"}`) + "." + b64(payload)
+		return head + "." + b64(string(ed25519.Sign(p.secret.(ed25519.PrivateKey), []byte(head))))
 	}
 	key := jose.SigningKey{Algorithm: p.alg, Key: jose.JSONWebKey{Key: p.secret, KeyID: p.kid}}
 	signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType("JWT"))

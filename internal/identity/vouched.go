@@ -40,7 +40,7 @@ func issuerIn(assertion string) string {
 // audience and times.
 func (a *Authority) verifyVouched(ctx context.Context, assertion string, i store.Issuer) (v store.Vouched, err error) {
 	keys := &issuerKeys{a: a, issuer: i}
-	algorithms := make([]string, 0, 4)
+	algorithms := make([]string, 0, 5)
 	for _, alg := range jwks.Algorithms() {
 		algorithms = append(algorithms, string(alg))
 	}
@@ -120,7 +120,7 @@ func (k *issuerKeys) VerifySignature(ctx context.Context, text string) ([]byte, 
 	if !ok {
 		return nil, errors.New("no such key")
 	}
-	if k.payload, err = signed.Verify(key.Key); err != nil {
+	if k.payload, err = signed.Verify(key.Verifier()); err != nil {
 		return nil, err
 	}
 	return k.payload, nil

@@ -27,10 +27,15 @@ const (
 	maxRSABits = 8192 // a longer key costs its verifier more than it proves
 )
 
-// Algorithms are the signature algorithms that count (RFC 7518, RFC 8037). None
-// of them is symmetric: a public key can never be taken for a shared secret.
+// ed25519Alg is the name that RFC 9864 gives to what RFC 8037 calls EdDSA, over
+// the one curve that is used here.
+const ed25519Alg jose.SignatureAlgorithm = "Ed25519"
+
+// Algorithms are the signature algorithms that count (RFC 7518, 8037 and 9864).
+// None of them is symmetric: a public key can never be taken for a shared
+// secret.
 func Algorithms() []jose.SignatureAlgorithm {
-	return []jose.SignatureAlgorithm{jose.EdDSA, jose.ES256, jose.RS256, jose.PS256}
+	return []jose.SignatureAlgorithm{jose.EdDSA, ed25519Alg, jose.ES256, jose.RS256, jose.PS256}
 }
 
 // Key is a public key of a set.
@@ -42,6 +47,26 @@ type Key struct {
 	// Certificate is the fingerprint of the certificate that the key was
 	// registered with (x5c), empty without one.
 	Certificate string
+}
+
+// Verifier returns what verifies signatures under the key, for package jose.
+func (k Key) Verifier() any {
+	if public, ok := k.Key.(ed25519.PublicKey); ok {
+		return ed25519Verifier{public}
+	}
+	return k.Key
+}
+
+// ed25519Verifier verifies under either name of the algorithm: package jose
+// knows the older one alone.
+type ed25519Verifier struct{ public ed25519.PublicKey }
+
+// VerifyPayload implements jose.OpaqueVerifier.
+func (v ed25519Verifier) VerifyPayload(payload, signature []byte, alg jose.SignatureAlgorithm) error {
+	if alg != jose.EdDSA && alg != ed25519Alg || !ed25519.Verify(v.public, payload, signature) {
+		return jose.ErrCryptoFailure
+	}
+	return nil
 }
 
 // Set is a set of keys. It is never changed. The nil Set holds none.
@@ -70,7 +95,14 @@ func (s *Set) Find(kid, algorithm string) (Key, bool) {
 
 // fits reports whether a key may verify signatures of an algorithm.
 func fits(k Key, algorithm string) bool {
-	if k.Use != "" && k.Use != "sig" || k.Algorithm != "" && k.Algorithm != algorithm {
+	if algorithm == string(ed25519Alg) {
+		algorithm = string(jose.EdDSA)
+	}
+	meant := k.Algorithm
+	if meant == string(ed25519Alg) {
+		meant = string(jose.EdDSA)
+	}
+	if k.Use != "" && k.Use != "sig" || meant != "" && meant != algorithm {
 		return false
 	}
 	switch k.Key.(type) {

@@ -81,7 +81,7 @@ func TestFind(t *testing.T) {
 		kid, alg string
 		want     bool
 	}{
-		{"ed", "EdDSA", true}, {"ed", "ES256", false}, {"ed", "HS256", false}, {"ed", "none", false},
+		{"ed", "EdDSA", true}, {"ed", "Ed25519", true}, {"rsa", "Ed25519", false}, {"ed", "ES256", false}, {"ed", "HS256", false}, {"ed", "none", false},
 		{"rsa", "PS256", true}, {"rsa", "RS256", false}, {"rsa", "HS256", false},
 		{"enc", "EdDSA", false}, {"", "EdDSA", false}, {"nobody", "EdDSA", false},
 	} {
