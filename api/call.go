@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"strongroom/internal/access"
+	"strongroom/internal/identity"
 	"strongroom/internal/metrics"
 	"strongroom/store"
 )
@@ -48,6 +49,7 @@ type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	who   *access.Principal
+	shown identity.Presented // what it is to be known by
 	vars  map[string]string
 	query query
 	id    string // the request id

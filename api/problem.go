@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"strongroom/internal/identity"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -19,7 +20,7 @@ var (
 	errTooLarge    = errors.New("the body is too large")
 	errNoRoute     = errors.New("there is no such route")
 	errMethod      = errors.New("this route does not take this method")
-	errNoToken     = errors.New("a bearer token is required")
+	errNoToken     = errors.New("an access token is required")
 	errBadToken    = errors.New("the access token is not valid")
 	errConfirm     = errors.New("the query must say confirm=NAME with the name of what is deleted")
 	errInternal    = errors.New("something went wrong inside")
@@ -64,6 +65,8 @@ var outcomes = []outcome{
 	{store.ErrOutcomeUnknown, 503, "outcome_unknown", false, 0},
 	{errNoToken, 401, "token_required", false, 0},
 	{errBadToken, 401, "invalid_token", false, 0},
+	{identity.ErrProof, 401, "invalid_dpop_proof", false, 0},
+	{identity.ErrNonce, 401, "use_dpop_nonce", false, 0},
 	{errBody, 400, "malformed_body", false, 0},
 	{errRequest, 400, "malformed_request", false, 0},
 	{errConfirm, 400, "confirmation_required", false, 0},
@@ -233,10 +236,8 @@ func (c *call) fail(err error) {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
 	switch p.Code {
-	case "token_required":
-		h.Set("WWW-Authenticate", `Bearer realm="strongroom"`)
-	case "invalid_token":
-		h.Set("WWW-Authenticate", `Bearer realm="strongroom", error="invalid_token"`)
+	case "token_required", "invalid_token", "invalid_dpop_proof", "use_dpop_nonce":
+		c.challenge(h, p.Code)
 	case "unsupported_media_type":
 		c.tellMediaType(h)
 	}

@@ -276,6 +276,9 @@ func (s *scripted) Authenticate(context.Context, store.Attempt, func(store.Regis
 func (s *scripted) AuthenticateVouched(context.Context, store.Attempt, string, func(store.Issuer) (store.Vouched, error)) (store.VerifiedClient, error) {
 	return store.VerifiedClient{}, store.ErrUnauthenticated
 }
+func (s *scripted) Refuse(store.TokenRef, store.Attempt, string) error {
+	return store.ErrUnauthenticated
+}
 func (s *scripted) RevokeToken(context.Context, store.VerifiedClient, store.Attempt, store.IssuedToken) error {
 	return s.err
 }

@@ -30,6 +30,7 @@ func parameters() obj {
 	out["If-None-Match"] = inHeader("If-None-Match", "Entity tags that the caller has.")
 	out["If-None-Match-Write"] = inHeader("If-None-Match", "* alone: it must not exist.")
 	out["Idempotency-Key"] = inHeader("Idempotency-Key", "1 to 255 visible ASCII characters. The same request with the same key within 24 hours is carried out once.")
+	out["DPoP"] = inHeader("DPoP", "A proof of possession (RFC 9449): a JSON Web Token of the type dpop+jwt.")
 	return out
 }
 
@@ -55,6 +56,7 @@ func headers() obj {
 		"Location":             header("The path of what was made."),
 		"Retry-After":          header("Seconds to wait, when the same request may succeed later."),
 		"WWW-Authenticate":     header("How to authenticate."),
+		"DPoP-Nonce":           header("The nonce that the next DPoP proof must carry; when the request came with one."),
 		"Idempotency-Replayed": header("true when the answer is that of an earlier request with the same key."),
 		"Strongroom-Masked":    header("true when the value is masked."),
 	}

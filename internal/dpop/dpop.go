@@ -12,7 +12,6 @@ package dpop
 
 import (
 	"crypto/sha256"
-	"errors"
 	"time"
 )
 
@@ -64,7 +63,7 @@ type Proof struct {
 
 // Config says what a verifier accepts. Zero values mean the defaults.
 type Config struct {
-	Origins   []string         // https://host:port of this server, by every name that its clients know it by; required
+	Origins   []string         // URLs of this server, by every name that its clients know it by; one that is not https is none
 	Now       func() time.Time // nil: time.Now
 	NonceLife time.Duration    // of a nonce, until the next one; it is accepted twice as long. Default 2 minutes
 	MaxUsed   int              // proofs that are remembered of each nonce; default 131,072
@@ -78,7 +77,7 @@ type Verifier struct {
 }
 
 // New returns a verifier.
-func New(c Config) (*Verifier, error) {
+func New(c Config) *Verifier {
 	v := &Verifier{now: c.Now}
 	if v.now == nil {
 		v.now = time.Now
@@ -90,30 +89,16 @@ func New(c Config) (*Verifier, error) {
 		c.MaxUsed = 1 << 17
 	}
 	for _, text := range c.Origins {
-		origin, ok := normalOrigin(text)
-		if !ok {
-			return nil, errors.New("dpop: an origin must be like https://host:port")
+		if origin, ok := normalOrigin(text); ok {
+			v.origins = append(v.origins, origin)
 		}
-		v.origins = append(v.origins, origin)
-	}
-	if len(v.origins) == 0 {
-		return nil, errors.New("dpop: an origin is required")
 	}
 	v.ledger = ledger{life: c.NonceLife, most: c.MaxUsed}
-	return v, nil
+	return v
 }
 
 // Nonce returns the nonce that a client should use now.
 func (v *Verifier) Nonce() string { return v.ledger.nonce(v.now()) }
-
-// Renewal returns the nonce that a client should use next when that is not the
-// one that it used, else nothing.
-func (v *Verifier) Renewal(p Proof) string {
-	if n := v.Nonce(); n != p.nonce {
-		return n
-	}
-	return ""
-}
 
 // Spend uses up a proof. A second use is refused, whatever it is for.
 func (v *Verifier) Spend(p Proof) error { return v.ledger.spend(p, v.now()) }
