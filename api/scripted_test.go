@@ -398,6 +398,10 @@ func (a actor) do(method, path, body string, headers ...string) answer {
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Del(headers[i])
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+			continue
+		}
 		if headers[i+1] != "" {
 			r.Header.Set(headers[i], headers[i+1])
 		}
