@@ -208,6 +208,7 @@ func (r *planeReader) client(name string, value []byte) (uint64, error) {
 	doc, v, err := openControlValue[clientDoc](r.f.system, kindClient, name, value)
 	if err == nil {
 		r.p.clients[doc.UID] = name
+		_, err = doc.ClientAuth.compile()
 	}
 	return v, err
 }
