@@ -109,13 +109,26 @@ func (c *Config) Check() error {
 }
 
 func (c *Config) checkIssuer(k *checker) {
-	if c.Issuer == "" {
-		return
-	}
-	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if u, err := url.Parse(c.Issuer); c.Issuer != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
 		k.fail("issuer", "must be an https URL without query and fragment")
 	}
+	for _, origin := range c.OriginList() {
+		if u, err := url.Parse(origin); err != nil || *u != (url.URL{Scheme: "https", Host: u.Host}) || u.Host == "" {
+			k.fail("origins", "must be URLs like https://host:port, with commas between them")
+		}
+	}
+}
+
+// OriginList returns the members of Origins.
+func (c *Config) OriginList() []string {
+	if c.Origins == "" {
+		return nil
+	}
+	list := strings.Split(c.Origins, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
 }
 
 func (c *Config) checkKeys(k *checker) {

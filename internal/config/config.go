@@ -35,7 +35,10 @@ type Config struct {
 	OpsListen string `yaml:"ops_listen"`
 	// Issuer is the URL that clients reach the server by: the iss claim of its
 	// tokens. Empty: https:// and the listen address.
-	Issuer        string   `yaml:"issuer"`
+	Issuer string `yaml:"issuer"`
+	// Origins are the other URLs that clients reach the server by, with commas
+	// between them: proofs of possession (DPoP) may be made for each.
+	Origins       string   `yaml:"origins"`
 	TokenLifetime Duration `yaml:"token_lifetime"`
 	// SigningKeyEvery is how long a key signs access tokens before the next
 	// one does. The old one verifies until its last token has expired.

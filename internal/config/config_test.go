@@ -119,6 +119,9 @@ func TestRefused(t *testing.T) {
 		"not YAML":                     {from: "data_dir: data", to: "data_dir: [", want: "this is not YAML"},
 		"a misspelt variable":          {env: []string{"STRONGROOM_KEYS_PROVDER=vault"}, want: "STRONGROOM_KEYS_PROVDER: there is no member"},
 		"a variable that is no number": {env: []string{"STRONGROOM_LIMITS_FIELDS=x"}, want: "STRONGROOM_LIMITS_FIELDS: must be a whole number"},
+		"an origin with a path":        {env: []string{"STRONGROOM_ORIGINS=https://a.example, https://b.example/x"}, want: "origins: must be URLs like"},
+		"an origin without TLS":        {env: []string{"STRONGROOM_ORIGINS=http://a.example"}, want: "origins: must be URLs like"},
+		"an origin that is missing":    {env: []string{"STRONGROOM_ORIGINS=https://a.example,"}, want: "origins: must be URLs like"},
 		"a token without a lifetime":   {env: []string{"STRONGROOM_TOKEN_LIFETIME=1s"}, want: "token_lifetime: must be from 1m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {

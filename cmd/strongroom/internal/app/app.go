@@ -84,7 +84,7 @@ func (a *App) listen(o Options) (err error) {
 		return err
 	}
 	tokens.Authority, err = identity.New(identity.Config{
-		Directory: a.Store, Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
+		Directory: a.Store, Issuer: a.issuer(), Origins: o.Config.OriginList(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
 	})
 	return err
 }
