@@ -211,6 +211,22 @@ func TestACertificateBoundHitAllocatesNoMore(t *testing.T) {
 	}
 }
 
+func BenchmarkAuthenticateCertificate(b *testing.B) {
+	r := newRealm(b, nil)
+	cert := r.certificate(nil).cert
+	q := r.asking("app", r.secretOf("app", store.ClientAuth{TLSBound: true}))
+	q.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+	made, err := r.Exchange(b.Context(), q)
+	r.must(err)
+	mine := onConnection(made.Value.Reveal(), cert)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.Authenticate(b.Context(), mine); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkAuthenticateBound is what a request costs whose token is bound to a
 // key: the proof's signature, mostly.
 func BenchmarkAuthenticateBound(b *testing.B) {
