@@ -171,7 +171,7 @@ func (c *Client) attempt(ctx context.Context, q *call) (a *answer, used string, 
 // *Problem.
 func (c *Client) send(ctx context.Context, q *call, body io.Reader, hasBody bool) (*http.Response, string, error) {
 	res, used, err := c.sendOnce(ctx, q, body, hasBody)
-	if c.prover.wantsNonce(err) && rewind(body) {
+	if used != "" && c.prover.wantsNonce(err) && rewind(body) {
 		return c.sendOnce(ctx, q, body, hasBody)
 	}
 	return res, used, err

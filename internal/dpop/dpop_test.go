@@ -277,6 +277,8 @@ func TestNoncesFollowOneAnother(t *testing.T) {
 		return err
 	}
 	for _, bad := range []any{nil, "", "guess", first + "x"} {
+		_, err := d.Verify(request(d.proof(t, d.header(t), d.claims().with("nonce", bad)))) // before it is used up
+		refused(t, err, true)
 		refused(t, with(bad), true)
 	}
 	d.now = d.now.Add(61 * time.Second)
@@ -316,6 +318,7 @@ func TestTargetsAreNormalised(t *testing.T) {
 		{origin + "/v1/r%c3%a9", "/v1/r%C3%A9", true},
 		{origin + "/v1/a%2fb", "/v1/a%2Fb", true},
 		{origin, "/", true},
+		{"https://somebody@strongroom.example:8443/v1/roles", "/v1/roles", false},
 		{origin + "/v1/a%2fb", "/v1/a/b", false},
 		{origin + "/v1/Roles", "/v1/roles", false},
 		{origin + "/v1/roles/", "/v1/roles", false},
