@@ -178,6 +178,7 @@ func (p *problem) explain(err error) {
 		unique    *store.UniqueConflict
 		again     *store.SecretReplayed
 		conflict  *store.Conflict
+		proof     *identity.InvalidProof
 	)
 	switch {
 	case errors.As(err, &own):
@@ -195,6 +196,8 @@ func (p *problem) explain(err error) {
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
 	case errors.As(err, &conflict):
 		p.Detail = conflict.Detail
+	case errors.As(err, &proof):
+		p.Detail = proof.Reason
 	case errors.As(err, &again):
 		p.SecretID = again.SecretID
 		p.Detail = "delete it and create another if its value was lost"

@@ -21,6 +21,16 @@ var (
 	ErrNonce = errors.New("the DPoP proof must carry the nonce that this answer gives")
 )
 
+// InvalidProof is an ErrProof that says what is wrong with the proof, to whoever
+// made it.
+type InvalidProof struct{ Reason string }
+
+// Error returns the reason, which repeats nothing of the proof.
+func (e *InvalidProof) Error() string { return e.Reason }
+
+// Is makes it an ErrProof.
+func (e *InvalidProof) Is(target error) bool { return target == ErrProof }
+
 // The schemes that a token is sent under.
 const (
 	schemeBearer = "Bearer"
@@ -129,7 +139,7 @@ func (a *Authority) refuseRequest(q *Request, c store.VerifiedClient, why error)
 	case refused.Nonce:
 		return errTokenNonce
 	}
-	return errTokenProof
+	return &Refusal{"invalid_dpop_proof", refused.Reason}
 }
 
 // checkBinding checks that whoever sent a token has the key that it is bound
@@ -179,7 +189,7 @@ func (a *Authority) checkProof(g *grant, q *Presented) error {
 	case errors.As(err, &refused) && refused.Nonce:
 		return a.refuseToken(g, q, ErrNonce, refused.Reason)
 	}
-	return a.refuseToken(g, q, ErrProof, err.Error())
+	return a.refuseToken(g, q, &InvalidProof{err.Error()}, err.Error())
 }
 
 // refuseToken audits why a good token is refused, and returns what its sender

@@ -60,7 +60,6 @@ var (
 	errAssertion  = &Refusal{"invalid_grant", "the assertion was not accepted"}
 	errGrant      = &Refusal{"unsupported_grant_type", "want client_credentials or " + grantJWT}
 	errScope      = &Refusal{"invalid_scope", access.ErrScope.Error()}
-	errTokenProof = &Refusal{"invalid_dpop_proof", ErrProof.Error()}
 	errTokenNonce = &Refusal{"use_dpop_nonce", ErrNonce.Error()}
 	errMustBind   = &Refusal{"invalid_request", "this client's tokens must be bound: send a DPoP proof, or show its certificate, as the client is marked"}
 	errOthers     = &Refusal{"unauthorized_client", "the token belongs to another client"}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -84,7 +85,7 @@ func (a *App) listen(o Options) (err error) {
 		return err
 	}
 	tokens.Authority, err = identity.New(identity.Config{
-		Directory: a.Store, Issuer: a.issuer(), Origins: o.Config.OriginList(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
+		Directory: a.Store, Issuer: a.issuer(), Origins: a.origins(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
 	})
 	return err
 }
@@ -97,6 +98,16 @@ func (a *App) issuer() string {
 		return a.config.Issuer
 	}
 	return "https://" + a.Server.Addr()
+}
+
+// origins are the other names of the server; a development server has one more,
+// which its certificate is for too.
+func (a *App) origins() []string {
+	list := a.config.OriginList()
+	if _, port, err := net.SplitHostPort(a.Server.Addr()); a.dev != nil && err == nil {
+		list = append(list, "https://localhost:"+port)
+	}
+	return list
 }
 
 // Run serves until ctx ends, then drains. The store's own work (the sweep of
