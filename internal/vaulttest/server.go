@@ -151,8 +151,16 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// Stop halts the process: it accepts connections and answers nothing.
-func (s *Server) Stop(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+// Stop halts the process: it accepts connections and answers nothing. When it
+// returns, no thread of the process runs any more.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.process.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("vaulttest: the server was not halted: %v", err)
+	}
+}
 
 // Continue lets a halted process go on.
 func (s *Server) Continue(t testing.TB) { s.signal(t, syscall.SIGCONT) }

@@ -25,6 +25,8 @@ var policyStories = []struct {
 	{"POST", "transit/keys/%K/config", map[string]any{"min_decryption_version": 1}, false, true},
 	{"POST", "transit/keys/%K/config", map[string]any{"deletion_allowed": true}, false, true},
 	{"DELETE", "transit/keys/%K", nil, false, true},
+	{"GET", "auth/token/lookup-self", nil, true, true},
+	{"POST", "auth/token/renew-self", map[string]any{}, true, true},
 
 	{"POST", "transit/encrypt/%N", plaintext, false, false}, // it would create the key
 	{"POST", "transit/encrypt/%F", plaintext, false, false},
