@@ -3,7 +3,6 @@ package vaulttest
 import (
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"testing"
@@ -61,7 +60,7 @@ func TestTheServerHasVersionedKV(t *testing.T) {
 func TestTheServerEndsWithWhoeverStartedIt(t *testing.T) {
 	s := &Server{program: binary(t), dir: t.TempDir(), temporary: true}
 	s.start(t)
-	if err := s.input.(io.Closer).Close(); err != nil {
+	if err := s.input.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.process.Wait(); err != nil {

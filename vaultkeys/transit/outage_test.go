@@ -140,10 +140,10 @@ const marker = "MARKER-that-no-error-may-repeat"
 // nonsense is what a server that is no Vault, or a broken one, could say.
 var nonsense = map[string]http.HandlerFunc{
 	"a page":                func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>"+marker) },
-	"a page, 404":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, 404) },
-	"a page, 403":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, 403) },
-	"a page, 400":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, 400) },
-	"a page, 502":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, 502) },
+	"a page, 404":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, http.StatusNotFound) },
+	"a page, 403":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, http.StatusForbidden) },
+	"a page, 400":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, http.StatusBadRequest) },
+	"a page, 502":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, marker, http.StatusBadGateway) },
 	"nothing":               func(http.ResponseWriter, *http.Request) {},
 	"no content":            func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 	"an empty object":       answer(`{}`),
