@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"strongroom/internal/access"
@@ -239,20 +240,27 @@ func (s *Store) unchangedSince(ctx context.Context, coll *collection, at time.Ti
 	return old, engineError(err)
 }
 
-// sweepIntegrations destroys the integrations whose time has come.
+// sweepIntegrations destroys the integrations whose time has come. One whose key
+// the key service refuses to destroy does not hold up the others; while it is
+// away, none is tried.
 func (s *Store) sweepIntegrations(ctx context.Context, stats *SweepStats) error {
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
+	var errs []error
 	for _, in := range s.catalog.Load().integrations {
 		if at := in.doc.DestroyAt; at == nil || s.now().Before(*at) {
 			continue
 		}
 		if err := s.destroyIntegration(ctx, in); err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("integration %s: %w", in.name, err))
+			if errors.Is(err, ErrKeyServiceUnavailable) {
+				break
+			}
+			continue
 		}
 		stats.Integrations++
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // sweepPurges removes what deleted collections held, table by table, and then

@@ -120,7 +120,7 @@ type Auth struct {
 type Leases struct {
 	Capacity int      `yaml:"capacity"` // integrations held at a time
 	Lease    Duration `yaml:"lease"`
-	Refresh  Duration `yaml:"refresh"` // before the end of a lease
+	Refresh  Duration `yaml:"refresh"` // how often one in use is unwrapped anew
 	HardCap  Duration `yaml:"hard_cap"`
 	Deadline Duration `yaml:"deadline"`
 }
@@ -153,7 +153,7 @@ func Default() Config {
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},
 		},
 		Leases: Leases{
-			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(30 * time.Second),
+			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(10 * time.Second),
 			HardCap: Duration(time.Hour), Deadline: Duration(2 * time.Second),
 		},
 		Limits: Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},
