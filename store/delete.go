@@ -151,7 +151,7 @@ func (w *write) commitState(tx kv.Tx, pre Precondition, edit func(scope, *state,
 		}
 	}
 	if err == nil {
-		w.claim.remember(tx, remembered{id: w.id, revision: res.Revision, updated: now}, now)
+		err = w.claim.remember(tx, remembered{id: w.id, revision: res.Revision, updated: now}, now)
 	}
 	return res, err
 }
