@@ -133,17 +133,25 @@ type trail struct {
 	intents  map[string]bool // operations
 	outcomes map[string]bool
 	written  map[ackedWrite]string // operation
+	told     map[ackedWrite]bool   // also by a request that was answered again
+	meant    map[string]bool       // records that an intent names
 	imported map[string]string
 }
 
 // wantAudited holds every acknowledged write against the audit log: its intent
-// and its outcome are there.
+// and its outcome are there. Where the server was killed between a commit and
+// its outcome, nobody was told until the request came again.
 func (k *killTest) wantAudited() {
 	k.Helper()
 	tr := k.readTrail(filepath.Join(k.home, "audit"))
 	for _, a := range k.acks.writes {
 		if op := tr.written[a]; op == "" || !tr.intents[op] {
 			k.Errorf("revision %d of %s was acknowledged; operation %q, intent: %v", a.revision, a.record, op, tr.intents[op])
+		}
+	}
+	for _, a := range k.acks.repeated {
+		if !tr.told[a] || !tr.meant[a.record] {
+			k.Errorf("revision %d of %s was acknowledged on a repeat; told: %v, intent: %v", a.revision, a.record, tr.told[a], tr.meant[a.record])
 		}
 	}
 	for _, id := range k.acks.imported {
@@ -160,7 +168,7 @@ func (k *killTest) wantAudited() {
 
 func (k *killTest) readTrail(dir string) trail {
 	k.Helper()
-	tr := trail{map[string]bool{}, map[string]bool{}, map[ackedWrite]string{}, map[string]string{}}
+	tr := trail{map[string]bool{}, map[string]bool{}, map[ackedWrite]string{}, map[ackedWrite]bool{}, map[string]bool{}, map[string]string{}}
 	r := audit.NewReader(dir, audit.Filter{})
 	defer r.Close()
 	for {
@@ -176,9 +184,12 @@ func (k *killTest) readTrail(dir string) trail {
 }
 
 func (tr *trail) note(e *audit.Entry) {
+	if e.Outcome == audit.Allowed && e.Action == "create" {
+		tr.told[ackedWrite{e.Record, e.Revision}] = true
+	}
 	switch {
 	case e.Phase == audit.Intent:
-		tr.intents[e.Operation] = true
+		tr.intents[e.Operation], tr.meant[e.Record] = true, true
 		for _, id := range e.Records {
 			tr.imported[id] = e.Operation
 		}

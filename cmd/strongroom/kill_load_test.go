@@ -335,7 +335,7 @@ func (w *killWorker) sendAgain(s *killSlot, is killState, rec *client.Record) {
 	if is.alive && res.Revision != rec.Revision {
 		w.k.Errorf("sent again, the create of %s gave revision %d after %d", s.id, res.Revision, rec.Revision)
 	}
-	w.k.acks.add("create sent again", s.id, res.Revision)
+	w.k.acks.add(killRepeat, s.id, res.Revision)
 	s.state = killState{alive: true, n: n}
 	w.saw(s, res.Revision, n)
 }
