@@ -93,27 +93,30 @@ func (c *killControl) check() {
 	k := c.k
 	k.Helper()
 	role, err := k.client.GetRole(k.Context(), "killer")
-	c.expect("role", c.role, err, func(n int) bool {
+	c.expect("role", &c.role, err, func(n int) bool {
 		return string(role.Rules) == fmt.Sprintf(`[{"integrations":["kill"],"collections":["n-%d"],"actions":["list"]}]`, n)
 	})
 	who, err := k.client.GetClient(k.Context(), "killer")
-	c.expect("client", c.client, err, func(n int) bool { return who.Labels["n"] == fmt.Sprint(n) })
+	c.expect("client", &c.client, err, func(n int) bool { return who.Labels["n"] == fmt.Sprint(n) })
 	if c.client > 0 {
 		c.checkSecrets()
 	}
 	c.pending = ""
 }
 
-// expect wants the number that was acknowledged, or the one under way.
-func (c *killControl) expect(kind string, acked int, err error, is func(int) bool) {
+// expect wants the number that was acknowledged, or the one under way, which
+// is then what to go on from.
+func (c *killControl) expect(kind string, acked *int, err error, is func(int) bool) {
 	c.k.Helper()
 	underWay := c.pending == kind
 	switch {
-	case err != nil && acked == 0 && errors.Is(err, client.ErrNotFound):
+	case err != nil && *acked == 0 && errors.Is(err, client.ErrNotFound):
 	case err != nil:
 		c.k.Errorf("%s: %v", kind, err)
-	case !is(acked) && (!underWay || !is(c.n)):
-		c.k.Errorf("the %s is not that of change %d, nor of %d under way", kind, acked, c.n)
+	case underWay && is(c.n):
+		*acked = c.n
+	case !is(*acked):
+		c.k.Errorf("the %s is not that of change %d, and one was under way: %v", kind, *acked, underWay)
 	}
 }
 
