@@ -100,3 +100,38 @@ func TestErasingARecordWithADamagedTokenList(t *testing.T) {
 	in := input(`{"email":"new@b.c","external_id":"one"}`)
 	w.must(second(w.CreateRecord(always, w.root, customers, in, store.WriteOptions{})))
 }
+
+// TestAnIntegrationWhoseKeysAreDestroyedDoesNotComeBack fails the removal of an
+// integration after its key is gone: an undelete would leave records that
+// nothing opens.
+func TestAnIntegrationWhoseKeysAreDestroyedDoesNotComeBack(t *testing.T) {
+	w, e := between(t)
+	e.skip, e.fate = 1, &fates[0]
+	_, err := w.DeleteIntegration(always, w.root, "acme", true)
+	wantErr(t, err, store.ErrNotPersisted)
+	_, err = w.UndeleteIntegration(always, w.root, "acme")
+	wantErr(t, err, store.ErrConflict)
+	w.must(second(w.Sweep(always)))
+	_, err = w.GetIntegration(always, w.root, "acme")
+	wantErr(t, err, store.ErrNotFound)
+	w.integration("acme")
+}
+
+// TestACursorOfASearchIsOfThatSearch asks for a label what the search before
+// asked for fields.
+func TestACursorOfASearchIsOfThatSearch(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	for _, id := range []string{"one", "two"} {
+		in := input(`{"email":"a@b.c"}`)
+		in.ID, in.Labels, in.SetLabels = id, map[string]string{"card": "x"}, true
+		w.must(second(w.CreateRecord(always, w.root, customers, in, store.WriteOptions{})))
+	}
+	o := store.SearchOptions{Where: []schema.Value{{Path: "email", JSON: []byte(`"a@b.c"`)}}, Limit: 1, Labels: map[string]string{"card": "x"}}
+	page, err := w.SearchRecords(always, w.root, customers, o)
+	w.must(err)
+	o.Cursor = page.Next
+	w.must(second(w.SearchRecords(always, w.root, customers, o)))
+	o.Labels, o.Fields = nil, []string{"label", "card", "x"}
+	_, err = w.SearchRecords(always, w.root, customers, o)
+	wantErr(t, err, store.ErrCursor)
+}
