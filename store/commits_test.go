@@ -284,7 +284,7 @@ func (w *world) everything() string {
 func TestFailedCommits(t *testing.T) {
 	for _, m := range append(append([]mutation{}, mutations...), controlMutations...) {
 		for i := range fates {
-			t.Run(m.name+" "+fates[i].name, func(t *testing.T) { m.fail(t, &fates[i]) })
+			t.Run(m.name+" "+fates[i].name, func(t *testing.T) { t.Parallel(); m.fail(t, &fates[i]) })
 		}
 	}
 }

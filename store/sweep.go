@@ -125,11 +125,11 @@ func dropSome(tx kv.Tx, table kv.Table, prefix []byte) bool {
 func (s *Store) purgeExpiry(ctx context.Context, c uid.UID) error {
 	var from []byte
 	for done := false; !done; {
+		var next []byte
 		err := s.engine.Update(ctx, kv.Bulk, 64*sweepBatch, func(tx kv.Tx) error {
 			var keys [][]byte
 			seen := 0
-			next := from
-			done = true
+			next, done = from, true // it can run more than once
 			tx.Scan(kv.Expiry, from, nil, func(key, _ []byte) bool {
 				next = append(bytes.Clone(key), 0)
 				if len(key) > 9 && key[8] != expiryIdempotency && bytes.HasPrefix(key[9:], c[:]) {
@@ -142,12 +142,12 @@ func (s *Store) purgeExpiry(ctx context.Context, c uid.UID) error {
 			for _, key := range keys {
 				tx.Delete(kv.Expiry, key)
 			}
-			from = next
 			return nil
 		})
 		if err != nil {
 			return engineError(err)
 		}
+		from = next
 	}
 	return nil
 }
