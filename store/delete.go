@@ -99,7 +99,7 @@ func (s *Store) changeState(ctx context.Context, op *operation, ref RecordRef, o
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, op.caller, o)
+	cl, err := s.claim(ctx, op.caller, sc.collection.doc.UID, o)
 	if err != nil {
 		return res, err
 	}

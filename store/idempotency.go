@@ -109,7 +109,9 @@ type claim struct {
 
 // claim takes the key of a request, or finds what it made before. Key and
 // request are kept as keyed MACs: neither can be read or guessed from the disk.
-func (s *Store) claim(ctx context.Context, c Caller, o WriteOptions) (*claim, error) {
+// in is what the request is about, a collection or a client: what was made in
+// a namesake that is gone is no answer.
+func (s *Store) claim(ctx context.Context, c Caller, in uid.UID, o WriteOptions) (*claim, error) {
 	if o.IdempotencyKey == "" {
 		return &claim{}, nil
 	}
@@ -118,7 +120,7 @@ func (s *Store) claim(ctx context.Context, c Caller, o WriteOptions) (*claim, er
 		return nil, keyError(err)
 	}
 	cl := &claim{s: s, system: system}
-	cl.key, err = system.MAC("idempotency-key", c.ClientUID[:], []byte(o.Route), []byte(o.IdempotencyKey))
+	cl.key, err = system.MAC("idempotency-key", c.ClientUID[:], in[:], []byte(o.Route), []byte(o.IdempotencyKey))
 	if err != nil {
 		return nil, keyError(err)
 	}

@@ -135,3 +135,23 @@ func TestACursorOfASearchIsOfThatSearch(t *testing.T) {
 	_, err = w.SearchRecords(always, w.root, customers, o)
 	wantErr(t, err, store.ErrCursor)
 }
+
+// TestAnIdempotencyKeyEndsWithItsCollection repeats a request in a namesake of
+// the collection that it was made in.
+func TestAnIdempotencyKeyEndsWithItsCollection(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	o := store.WriteOptions{IdempotencyKey: "key", Route: "create", Request: []byte("the same")}
+	in := input(`{"email":"a@b.c"}`)
+	first, err := w.CreateRecord(always, w.root, customers, in, o)
+	w.must(err)
+	w.must(w.DeleteCollection(always, w.root, customers))
+	w.collection(customers, store.CollectionSpec{Schema: []byte(customersSchema)})
+	again, err := w.CreateRecord(always, w.root, customers, in, o)
+	w.must(err)
+	if again.Replayed || again.ID == first.ID {
+		t.Errorf("the answer is that of a record that is gone")
+	}
+	if got := w.emailOf(store.RecordRef{CollectionRef: customers, Record: again.ID}); got != `"a@b.c"` {
+		t.Errorf("the record holds %s", got)
+	}
+}

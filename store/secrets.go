@@ -36,7 +36,11 @@ func (s *Store) CreateSecret(ctx context.Context, c Caller, name string, ttl tim
 	if err := authoriseControl(c, access.ManageClients); err != nil {
 		return out, err
 	}
-	idem, err := s.claim(ctx, c, o)
+	cl, err := s.findClient(name)
+	if err != nil {
+		return out, err
+	}
+	idem, err := s.claim(ctx, c, cl.doc.UID, o)
 	if err != nil {
 		return out, err
 	}
