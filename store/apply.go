@@ -135,15 +135,32 @@ func (d *sealedDraft) reindex(tx kv.Tx, c uid.UID) {
 	tx.Put(kv.Tokens, key, d.indexed)
 }
 
-// dropTokens removes the index entries that an encoded token set names.
+// dropTokens removes the index entries that an encoded token set names; every
+// entry of the record is looked for when the set cannot be read.
 func dropTokens(tx kv.Tx, c uid.UID, id string, encoded []byte) {
+	if encoded == nil {
+		return
+	}
 	set, err := decodeTokenSet(encoded)
 	if err != nil {
+		dropWhere(tx, kv.Index, c[:], func(key, _ []byte) bool { return mayIndex(tx, key, id) })
 		return
 	}
 	for _, t := range set.tokens {
 		tx.Delete(kv.Index, indexKey(c, t.path, set.generation, t.token, id))
 	}
+}
+
+// mayIndex reports whether an entry of the index can lead to a record of which
+// nothing says what tokens it has: it ends with its id, and no other record
+// lists it.
+func mayIndex(tx kv.ReadTx, key []byte, id string) bool {
+	e, ok := parseIndexKey(key)
+	if !ok || !bytes.HasSuffix(e.rest, []byte(id)) {
+		return false
+	}
+	_, listed := lister(tx, &e)
+	return !listed
 }
 
 // relabel replaces the record's entries in the label index.

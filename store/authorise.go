@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 
 	"strongroom/internal/access"
@@ -78,6 +77,3 @@ func canAny(c Caller, needs ...access.Capability) bool {
 func collectionID(in *integration, name string) string {
 	return in.doc.UID.String() + "/" + name
 }
-
-// isRetryable reports whether the whole call may be made again by itself.
-func isRetryable(err error) bool { return errors.Is(err, errStale) }

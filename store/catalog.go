@@ -112,6 +112,18 @@ func (c *catalog) collectionOf(ref CollectionRef) *collection {
 	return nil
 }
 
+// collectionByUID returns a collection, nil when there is none.
+func (c *catalog) collectionByUID(id uid.UID) *collection {
+	for _, in := range c.integrations {
+		for _, coll := range in.collections {
+			if coll.doc.UID == id {
+				return coll
+			}
+		}
+	}
+	return nil
+}
+
 // damage returns why a control-plane value did not open, nil when it did.
 func (c *catalog) damage(kind, id string) error { return c.damaged[kind+"\x00"+id] }
 

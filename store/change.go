@@ -11,6 +11,7 @@ import (
 // else belongs into the same transaction, and what the catalog becomes.
 type controlChange struct {
 	writes  []controlWrite
+	check   func(tx kv.ReadTx) error // what else must hold; nil: nothing
 	also    func(tx kv.Tx)
 	publish func(next *catalog)
 }
@@ -22,10 +23,17 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 	if err := s.sealControl(ctx, ch.writes); err != nil {
 		return err
 	}
-	if err := op.intent(); err != nil {
-		return err
+	if !op.intends {
+		if err := op.intent(); err != nil {
+			return err
+		}
 	}
 	err := s.engine.Update(ctx, kv.Interactive, sizeOf(ch.writes), func(tx kv.Tx) error {
+		if ch.check != nil {
+			if err := ch.check(tx); err != nil {
+				return err
+			}
+		}
 		if err := applyControl(tx, ch.writes); err != nil {
 			return err
 		}

@@ -45,17 +45,46 @@ func (s *Store) PutCollection(ctx context.Context, c Caller, ref CollectionRef, 
 	if err := p.check(collectionVersion(coll)); err != nil {
 		return out, res, err
 	}
-	next, res, err := s.define(ctx, in, coll, ref.Collection, spec)
-	if err != nil {
-		return out, res, err
+	next, res, err := s.redefine(ctx, op, in, coll, ref.Collection, spec)
+	if errors.Is(err, errNotEmpty) {
+		next, res, err = s.redefine(ctx, op, in, coll, ref.Collection, spec)
 	}
-	if err := s.writeCollection(ctx, op, in, coll, next); err != nil {
+	if err != nil {
 		return out, PutResult{}, err
 	}
 	if res.Backfill {
 		s.wake()
 	}
 	return next.describe(), res, nil
+}
+
+// redefine checks a definition and writes it. errNotEmpty comes when it was
+// checked for an empty collection that is so no more: its new indexes have to
+// be filled.
+func (s *Store) redefine(ctx context.Context, op *operation, in *integration, coll *collection, name string, spec CollectionSpec) (*collection, PutResult, error) {
+	next, res, err := s.define(ctx, in, coll, name, spec)
+	if err != nil {
+		return nil, res, err
+	}
+	var check func(tx kv.ReadTx) error
+	if coll != nil && !res.Backfill && len(unfilled(coll, next)) > 0 {
+		check = func(tx kv.ReadTx) error {
+			if !isEmpty(tx, coll) {
+				return errNotEmpty
+			}
+			return nil
+		}
+	}
+	return next, res, s.writeCollection(ctx, op, in, coll, next, check)
+}
+
+var errNotEmpty = errors.New("store: the collection is not empty any more")
+
+func isEmpty(tx kv.ReadTx, coll *collection) bool {
+	empty := true
+	prefix := coll.doc.UID[:]
+	tx.Scan(kv.Records, prefix, after(prefix), func(_, _ []byte) bool { empty = false; return false })
+	return empty
 }
 
 func collectionTarget(ref CollectionRef) target {
@@ -144,11 +173,10 @@ func retired(old, next *collection) []retiredField {
 	return list
 }
 
-// toFill returns the indexed fields whose index is not complete: those that
+// unfilled returns the indexed fields whose index is not complete: those that
 // were not before, those that compare differently now, and all when the size
-// of the tokens changed. An empty collection has none.
-func (s *Store) toFill(ctx context.Context, old, next *collection) ([]string, error) {
-	var pending []string
+// of the tokens changed.
+func unfilled(old, next *collection) (pending []string) {
 	for _, f := range next.indexed {
 		was, ok := old.indexedField(f.Path)
 		same := ok && was.Index == f.Index && was.Normalise == f.Normalise
@@ -156,15 +184,17 @@ func (s *Store) toFill(ctx context.Context, old, next *collection) ([]string, er
 			pending = append(pending, f.Path)
 		}
 	}
+	return pending
+}
+
+// toFill returns what has to be filled: nothing of an empty collection.
+func (s *Store) toFill(ctx context.Context, old, next *collection) ([]string, error) {
+	pending := unfilled(old, next)
 	if len(pending) == 0 {
 		return nil, nil
 	}
-	empty := true
-	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
-		prefix := old.doc.UID[:]
-		tx.Scan(kv.Records, prefix, after(prefix), func(_, _ []byte) bool { empty = false; return false })
-		return nil
-	})
+	empty := false
+	err := s.engine.View(ctx, func(tx kv.ReadTx) error { empty = isEmpty(tx, old); return nil })
 	if err != nil || empty {
 		return nil, engineError(err)
 	}
@@ -230,14 +260,16 @@ func asInvalid(member string, err error) error {
 }
 
 // writeCollection writes a definition and the epoch of its integration, which
-// makes every write that was made under the old one look again.
-func (s *Store) writeCollection(ctx context.Context, op *operation, in *integration, old, next *collection) error {
+// makes every write that was made under the old one look again. check says what
+// else must hold of the tables; it may be nil.
+func (s *Store) writeCollection(ctx context.Context, op *operation, in *integration, old, next *collection, check func(tx kv.ReadTx) error) error {
 	changed := in.changed()
 	changed.generation.epoch++
 	next.integration = changed
 	changed.collections[next.name] = next
 	return s.change(ctx, op, controlChange{
 		writes:  []controlWrite{{kind: kindCollection, id: collectionID(in, next.name), replaces: collectionVersion(old), doc: next.doc}},
+		check:   check,
 		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
 		publish: func(cat *catalog) { cat.replaceIntegration(changed) },
 	})

@@ -99,7 +99,7 @@ func (s *Store) changeState(ctx context.Context, op *operation, ref RecordRef, o
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, op.caller, o)
+	cl, err := s.claim(ctx, op.caller, sc.collection.doc.UID, o)
 	if err != nil {
 		return res, err
 	}
@@ -151,7 +151,7 @@ func (w *write) commitState(tx kv.Tx, pre Precondition, edit func(scope, *state,
 		}
 	}
 	if err == nil {
-		w.claim.remember(tx, remembered{id: w.id, revision: res.Revision, updated: now}, now)
+		err = w.claim.remember(tx, remembered{id: w.id, revision: res.Revision, updated: now}, now)
 	}
 	return res, err
 }

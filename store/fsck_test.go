@@ -27,6 +27,7 @@ type rich struct {
 	keys   *envelopetest.Provider
 	deps   store.Deps
 	now    time.Time
+	secret store.NewSecret // of the client invoicing
 }
 
 func anyone() store.Caller {
@@ -85,12 +86,19 @@ func (r *rich) fill(t testing.TB) {
 	}
 	_, _, err := r.PutRole(always, c, "reader", []byte(`{"rules":[{"integrations":["acme"],"collections":["*"],"actions":["read"],"read":{"*":"clear"}}]}`), store.Precondition{})
 	need(t, err)
-	_, _, err = r.PutClient(always, c, "invoicing", store.ClientSpec{Roles: []string{"reader"}}, store.Precondition{})
+	_, _, err = r.PutClient(always, c, "invoicing", store.ClientSpec{Roles: []string{"reader"}, Labels: map[string]string{"owner": "o1"}}, store.Precondition{})
 	need(t, err)
-	_, err = r.CreateSecret(always, c, "invoicing", time.Hour, store.WriteOptions{})
+	_, _, err = r.PutRole(always, c, "guest", []byte(`{"rules":[{"integrations":["globex"],"collections":["*"],"actions":["read"],"read":{"email":"mask:last4"}}]}`), store.Precondition{})
+	need(t, err)
+	r.secret, err = r.CreateSecret(always, c, "invoicing", time.Hour, store.WriteOptions{})
 	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
+}
+
+// fieldsOf names the record in its values.
+func fieldsOf(coll store.CollectionRef, i int) []byte {
+	return fmt.Appendf(nil, `{"email":"a%d@%s.c","card":"4242","external_id":"x%d","customer":{"name":"Ann","phone":"%d"}}`, i, coll.Integration, i, i)
 }
 
 func (r *rich) fillCollection(t testing.TB, coll store.CollectionRef) {
@@ -99,7 +107,7 @@ func (r *rich) fillCollection(t testing.TB, coll store.CollectionRef) {
 	for i := range 4 {
 		in := store.RecordInput{
 			ID:     fmt.Sprintf("rec-%d", i),
-			Fields: fmt.Appendf(nil, `{"email":"a%d@b.c","card":"4242","external_id":"x%d","customer":{"name":"Ann","phone":"%d"}}`, i, i, i),
+			Fields: fieldsOf(coll, i),
 			Labels: map[string]string{"owner": fmt.Sprint("o", i), "region": "eu"}, SetLabels: true,
 		}
 		if i == 2 {
@@ -181,8 +189,6 @@ func unseen(e kv.Entry, do string, at int) string {
 		return "when exactly it was deleted"
 	case do == "flip" && e.Table == kv.Changes && at < 9:
 		return "when exactly it changed"
-	case (do == "flip" && at >= 9 || do == "cut") && e.Table == kv.Idempotency:
-		return "the MAC and the result of a request"
 	case do == "flip" && e.Table == kv.Generations && at >= 9:
 		return "the epoch: a running store knows it"
 	case do == "flip" && e.Table == kv.Meta && string(e.Key) == "sequence":

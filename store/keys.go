@@ -20,7 +20,7 @@ import (
 //	Labels       C | key | 00 | value | 00 | id
 //	Changes      C | u64 commit sequence number
 //	Expiry       u64 unix microseconds | u8 kind | what the kind needs
-//	Idempotency  32-byte keyed MAC of client, route and key
+//	Idempotency  32-byte keyed MAC of client, collection (or client it is about), route and key
 //	Counters     C | name
 //	Keysets      I | u8 purpose | u32 generation
 //	Generations  I

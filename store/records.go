@@ -37,7 +37,7 @@ func (s *Store) write(ctx context.Context, op *operation, ref CollectionRef, id 
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, op.caller, o)
+	cl, err := s.claim(ctx, op.caller, sc.collection.doc.UID, o)
 	if err != nil {
 		return res, err
 	}

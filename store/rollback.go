@@ -40,10 +40,11 @@ func (s *Store) readOld(ctx context.Context, sc scope, id string, number uint64)
 }
 
 // rolledBack drafts the content of an earlier revision, which the current
-// schema must still accept. Labels and times come back with it, but not an
+// schema must still accept. A record that was erased and made anew since the
+// revision was read is another one: what was erased does not come back. Labels and times come back with it, but not an
 // erase_at that has since been brought forward.
 func (s *Store) rolledBack(sc scope, op *operation, f *found, id string, old oldRevision) (draft, error) {
-	if f.visibleRevision() == 0 {
+	if f.visibleRevision() == 0 || !f.revision.header.created.Equal(old.header.created) {
 		return draft{}, ErrNotFound
 	}
 	values, err := sc.collection.schema.Check(schema.Join(old.values))

@@ -94,6 +94,7 @@ const maxCriteria = 8
 
 func searchQuery(c Caller, sc scope, criteria []criterion, o SearchOptions) *query {
 	q := newQuery(c, sc.collection, "search")
+	q.add(strconv.Itoa(len(criteria)), strconv.Itoa(len(o.Labels))) // what follows is of one kind each
 	for _, cr := range criteria {
 		q.add(cr.field.Path, string(cr.normal))
 	}

@@ -36,7 +36,11 @@ func (s *Store) CreateSecret(ctx context.Context, c Caller, name string, ttl tim
 	if err := authoriseControl(c, access.ManageClients); err != nil {
 		return out, err
 	}
-	idem, err := s.claim(ctx, c, o)
+	cl, err := s.findClient(name)
+	if err != nil {
+		return out, err
+	}
+	idem, err := s.claim(ctx, c, cl.doc.UID, o)
 	if err != nil {
 		return out, err
 	}
@@ -61,9 +65,13 @@ func (s *Store) createSecret(ctx context.Context, op *operation, name string, tt
 		return out, fmt.Errorf("%w: a client has at most %d secrets; delete one first", ErrConflict, maxSecrets)
 	}
 	out, doc := s.mintSecret(ttl)
+	remember, err := idem.memory(remembered{id: out.ID, made: true}, s.now())
+	if err != nil {
+		return NewSecret{}, err
+	}
 	err = s.change(ctx, op, controlChange{
 		writes:  []controlWrite{{kind: kindSecret, id: secretControlID(cl, out.ID), doc: doc}},
-		also:    idem.store(out.ID, 0, s.now()),
+		also:    remember,
 		publish: func(cat *catalog) { s.enrol(cat, cl.withSecret(out.ID, &clientSecret{doc: doc, version: 1})) },
 	})
 	if err != nil {

@@ -40,7 +40,7 @@ func (s *Store) UpsertRecord(ctx context.Context, c Caller, ref CollectionRef, i
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, c, o.WriteOptions)
+	cl, err := s.claim(ctx, c, u.sc.collection.doc.UID, o.WriteOptions)
 	if err != nil {
 		return res, err
 	}

@@ -83,7 +83,7 @@ func (w *write) refresh(ctx context.Context, try int) error {
 // about to be published.
 func (s *Store) awaitChange() {
 	s.controlMu.Lock()
-	s.controlMu.Unlock() //nolint:staticcheck // nothing is to be done in between
+	defer s.controlMu.Unlock()
 }
 
 func (op *operation) action() access.Action { return access.Action(op.entry.Action) }
@@ -175,8 +175,9 @@ func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err
 	sealed.apply(tx, w.sc.collection, w.op.id, nextSequence(tx, 1), at, &t)
 	t.add(tx, w.sc.collection.doc.UID)
 	w.result = w.resultOf(sealed)
-	w.claim.remember(tx, remembered{id: w.id, revision: sealed.number, operation: sealed.operation(), created: sealed.created, updated: sealed.updated, made: sealed.isNew}, w.s.now())
-	return nil
+	return w.claim.remember(tx, remembered{
+		id: w.id, revision: sealed.number, operation: sealed.operation(), created: sealed.created, updated: sealed.updated, made: sealed.isNew,
+	}, w.s.now())
 }
 
 // discreetConflict does not tell a caller that may not search a unique field

@@ -66,9 +66,11 @@ func (a *App) listen(o Options) (err error) {
 		return err
 	}
 	tokens := new(lateTokens)
+	counts := metrics.New(o.Version, a.Store.Ready)
+	counts.Watch(a.Store.Stats)
 	a.Server, err = api.New(api.Config{
 		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: tls, Dev: o.Dev != nil,
-		Metrics: metrics.New(o.Version, a.Store.Ready),
+		Metrics: counts,
 		Listen:  o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
 		DrainDelay:   time.Duration(o.Config.DrainDelay),
 		DrainTimeout: time.Duration(o.Config.DrainTimeout),
