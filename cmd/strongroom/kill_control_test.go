@@ -33,7 +33,7 @@ func (c *killControl) run(ctx context.Context) {
 		}{{"role", c.putRole}, {"client", c.putClient}, {"secret", c.addSecret}, {"collection", c.putCollection}} {
 			c.pending = step.kind
 			if err := step.do(ctx); err != nil {
-				c.k.uncertain(step.kind, err)
+				c.k.gone(step.kind, err)
 				return
 			}
 			c.pending = ""

@@ -157,7 +157,7 @@ func (w *killWorker) write(ctx context.Context, s *killSlot) bool {
 	s.pending, s.retry = &next, ""
 	res, err := step.do(w, ctx, s, w.n)
 	if err != nil {
-		w.k.uncertain(step.kind+" "+s.id, err)
+		w.k.gone(step.kind+" "+s.id, err)
 		return false
 	}
 	w.acknowledged(step.kind, s, res)
@@ -202,7 +202,7 @@ func (w *killWorker) importBatch(ctx context.Context) bool {
 	stored := []string{}
 	for res, err := range w.k.client.ImportRecords(ctx, killBulk, client.ImportOptions{}, lines) {
 		if err = errors.Join(err, res.Err); err != nil {
-			w.k.uncertain("import", err)
+			w.k.gone("import", err)
 			return false
 		}
 		stored = append(stored, res.ID)
@@ -224,7 +224,8 @@ func (w *killWorker) upsertNew(ctx context.Context) bool {
 	fields := map[string]any{"key": key, "n": w.w, "twin": fmt.Sprint(w.w)}
 	res, err := w.k.client.UpsertRecord(ctx, killBulk, "key", "merge", client.RecordInput{Fields: fields}, client.WriteOptions{})
 	if err != nil {
-		return !w.k.uncertain("upsert "+key, err)
+		w.k.gone("upsert "+key, err)
+		return false
 	}
 	w.made[len(w.made)-1].id = res.ID
 	w.k.acks.add("upsert of a new one", res.ID, res.Revision)
@@ -250,7 +251,8 @@ func (w *killWorker) checkMade(m *killMade) {
 func (w *killWorker) search(ctx context.Context) bool {
 	page, err := w.k.client.SearchRecords(ctx, killOrders, client.SearchOptions{Where: map[string]any{"group": w.group()}, Fields: []string{"n"}})
 	if err != nil {
-		return !w.k.uncertain("search", err)
+		w.k.gone("search", err)
+		return false
 	}
 	var want, got []string
 	for _, s := range w.slots {
