@@ -184,8 +184,12 @@ func trim(tx kv.Tx, c uid.UID, id string, current uint64, keep int) (removed int
 	var old []uint64
 	kept := 0
 	tx.ScanBack(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
+		number := revisionOfKey(key, prefix)
+		if number == 0 {
+			return true
+		}
 		if kept++; kept > keep {
-			old = append(old, revisionOfKey(key))
+			old = append(old, number)
 		}
 		return true
 	})
@@ -283,7 +287,9 @@ func expungeDamaged(tx kv.Tx, c uid.UID, id string, t *tally) error {
 
 func revisionNumbers(tx kv.ReadTx, prefix []byte) (numbers []uint64) {
 	tx.Scan(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
-		numbers = append(numbers, revisionOfKey(key))
+		if number := revisionOfKey(key, prefix); number != 0 {
+			numbers = append(numbers, number)
+		}
 		return true
 	})
 	return numbers

@@ -111,9 +111,10 @@ func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f 
 		return o.Revision, nil
 	}
 	previous := uint64(0)
-	tx.ScanBack(kv.Revisions, revisionsPrefix(sc.collection.doc.UID, id), revisionKey(sc.collection.doc.UID, id, current), func(key, _ []byte) bool {
-		previous = revisionOfKey(key)
-		return false
+	prefix := revisionsPrefix(sc.collection.doc.UID, id)
+	tx.ScanBack(kv.Revisions, prefix, revisionKey(sc.collection.doc.UID, id, current), func(key, _ []byte) bool {
+		previous = revisionOfKey(key, prefix)
+		return previous == 0
 	})
 	if previous == 0 {
 		return 0, ErrNotFound
