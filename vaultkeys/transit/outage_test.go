@@ -18,7 +18,7 @@ import (
 )
 
 // brief is the deadline of a provider whose server will not answer.
-const brief = 400 * time.Millisecond
+const brief = 700 * time.Millisecond
 
 // calls is every call that asks the server.
 func calls(p *Provider, key vaultkeys.KeyName, wrapped []vaultkeys.Item) map[string]func(context.Context) error {
