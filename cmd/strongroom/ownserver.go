@@ -155,8 +155,9 @@ func (s *ownServer) stop() error {
 }
 
 // serveBare is the process of startBare: the answer comes by stdin, the address
-// goes to stdout.
+// goes to stdout. It collects garbage as a real server does, no more often.
 func (c *cli) serveBare(certFile, keyFile string) error {
+	spareCollector()
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return err
