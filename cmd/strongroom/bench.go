@@ -44,14 +44,15 @@ func (c *cli) benchCommand() *cobra.Command {
 percentiles. Without --url it starts a server of its own, a process like any
 other, on a folder that is removed afterwards. With --floor it measures in turn
 what the machine gives at most, and prints the ratios: for reads a bare net/http
-server that encodes an answer of the same bytes, for writes raw bbolt with group
-commits of the same bytes, fsync included.`,
+server that answers with the same bytes, for writes raw bbolt with group commits
+of as many bytes as the store stores, fsync included, and the two together: a
+bare server with raw bbolt behind it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.bench(cmd.Context(), &f) },
 	}
 	f.bind(cmd)
 	bare := &cobra.Command{
-		Use: "serve-bare", Hidden: true, Args: exactly(2),
-		RunE: func(_ *cobra.Command, args []string) error { return c.serveBare(args[0], args[1]) },
+		Use: "serve-bare", Hidden: true, Args: exactly(3),
+		RunE: func(_ *cobra.Command, args []string) error { return c.serveBare(args[0], args[1], args[2]) },
 	}
 	cmd.AddCommand(bare)
 	return cmd
