@@ -35,8 +35,25 @@ func (r *reader) bucket(t kv.Table) *bbolt.Bucket {
 	if b == nil {
 		panic("table " + t.String() + " is missing")
 	}
+	b.FillPercent = fillOf(t)
 	r.buckets[t] = b // in a write transaction only: a moment has them all
 	return b
+}
+
+// fillOf returns how full the pages of a table are left when they are split.
+// Ids are ordered by time unless callers bring their own, and commits are
+// numbered: most tables grow at their end, where bbolt's half would leave every
+// page half empty for good. Revisions are so large that room for less than one
+// would be lost on each page; what takes the place of one is as large as it. The
+// order of the other tables is as good as random.
+func fillOf(t kv.Table) float64 {
+	switch t {
+	case kv.Revisions:
+		return 1
+	case kv.Records, kv.DEKs, kv.Tokens, kv.Changes:
+		return 0.9
+	}
+	return bbolt.DefaultFillPercent
 }
 
 // guard turns a panic of bbolt, or a memory fault in the mapped file, into the
