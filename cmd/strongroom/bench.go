@@ -136,14 +136,14 @@ func ratioTable(ratios []bench.Ratio) *table {
 
 func scaleTable(s *bench.Scale) func() *table {
 	return func() *table {
-		t := &table{head: []string{"RECORDS", "IMPORTED PER SECOND", "FILE MiB", "RESIDENT MiB", "CONNECTIONS", "READS PER SECOND", "P50 us", "P99 us"}}
+		t := &table{head: []string{"RECORDS", "IMPORTED PER SECOND", "FILE MiB", "RESIDENT MiB", "OF THAT ITS OWN", "CONNECTIONS", "READS PER SECOND", "P50 us", "P99 us"}}
 		for _, p := range s.Points {
 			for _, r := range p.Reads {
-				t.add(strconv.FormatUint(p.Records, 10), whole(p.Rate), whole(float64(p.FileBytes>>20)), whole(float64(p.Memory.Resident>>20)),
+				t.add(strconv.FormatUint(p.Records, 10), whole(p.Rate), whole(float64(p.FileBytes>>20)), whole(float64(p.Memory.Resident>>20)), whole(float64(p.Memory.Anonymous>>20)),
 					strconv.Itoa(r.Connections), whole(r.Rate), whole(r.P50), whole(r.P99))
 			}
 		}
-		t.add("all", whole(s.Rate), whole(float64(s.FileBytes>>20)), whole(float64(s.Memory.Peak>>20))+" at most",
+		t.add("all", whole(s.Rate), whole(float64(s.FileBytes>>20)), whole(float64(s.Memory.Peak>>20))+" at most", whole(float64(s.Memory.Anonymous>>20)),
 			"", "", "", fmt.Sprintf("file/plaintext %.2f", s.Overhead))
 		return t
 	}
