@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"strongroom/internal/access"
 	"strongroom/internal/metrics"
 	"strongroom/store"
@@ -67,9 +65,9 @@ var calls = sync.Pool{New: func() any { return &call{out: make([]byte, 0, 4096)}
 const maxKept = 256 << 10
 
 // serve answers one request.
-func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	c := calls.Get().(*call)
-	c.s, c.e, c.w, c.r, c.start = s, e, w, r, time.Now()
+	c.s, c.e, c.w, c.r, c.vars, c.start = s, e, w, r, vars, time.Now()
 	e.seen.Begin()
 	defer c.finish()
 	c.answerHeaders()
@@ -97,7 +95,6 @@ func (c *call) admit() error {
 			return err
 		}
 	}
-	c.vars = mux.Vars(c.r)
 	return nil
 }
 

@@ -16,19 +16,23 @@ type resource struct {
 	other     *endpoint // answers every other method
 }
 
-// ServeHTTP implements http.Handler. HEAD is what GET is, without the body.
-func (r *resource) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+// ServeHTTP implements http.Handler, as the router wants it.
+func (r *resource) ServeHTTP(w http.ResponseWriter, q *http.Request) { r.serve(w, q, mux.Vars(q)) }
+
+// serve answers a request whose path has the values vars. HEAD is what GET is,
+// without the body.
+func (r *resource) serve(w http.ResponseWriter, q *http.Request, vars map[string]string) {
 	method := q.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
 	for _, e := range r.endpoints {
 		if e.method == method {
-			r.s.serve(e, w, q)
+			r.s.serve(e, w, q, vars)
 			return
 		}
 	}
-	r.s.serve(r.other, w, q)
+	r.s.serve(r.other, w, q, vars)
 }
 
 // allow lists the methods for the Allow header.
@@ -59,24 +63,30 @@ func (s *Server) add(router *mux.Router, prefix, route string, endpoints ...endp
 			return errMethod
 		}}
 	s.tree = append(s.tree, r)
-	router.Handle(pattern(route), r)
-}
-
-// pattern turns a path of the document into one of the router. A field's path
-// may contain slashes; nothing else does, and the colon begins an action.
-func pattern(route string) string {
-	route = strings.ReplaceAll(route, "}", ":[^/:]+}")
-	return strings.Replace(route, "{field:[^/:]+}", "{field:.+}", 1)
+	router.NewRoute().MatcherFunc(newTemplate(r.route).match).Handler(r)
 }
 
 // newRouter makes a router that takes paths as they are: a cleaned path would
 // be another field's.
 func (s *Server) newRouter() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
-	missing := &endpoint{route: "none", rule: public, seen: s.Metrics.Endpoint("none", "other"),
-		run: func(*call) error { return errNoRoute }}
-	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(missing, w, r) })
+	router.NotFoundHandler = &resource{s: s, route: "none", other: &endpoint{
+		route: "none", rule: public, seen: s.Metrics.Endpoint("none", "other"),
+		run: func(*call) error { return errNoRoute },
+	}}
 	return router
+}
+
+// door hands each request to the resource that the router finds for it. The
+// router would do so itself, but copies the request twice on the way, to put
+// what it found into its context.
+type door struct{ router *mux.Router }
+
+// ServeHTTP implements http.Handler.
+func (d door) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	var m mux.RouteMatch
+	d.router.Match(q, &m)
+	m.Handler.(*resource).serve(w, q, m.Vars)
 }
 
 const (
@@ -104,7 +114,7 @@ func (s *Server) apiRouter() http.Handler {
 	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
 	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
-	return router
+	return door{router}
 }
 
 func (s *Server) recordRoutes(r *mux.Router) {
@@ -175,5 +185,5 @@ func (s *Server) opsRouter() http.Handler {
 	}})
 	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public})
 	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
-	return router
+	return door{router}
 }

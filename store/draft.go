@@ -452,9 +452,12 @@ func (w *writer) keepLabels(labels map[string]string, old *header, in RecordInpu
 
 // checkTimes refuses times that the header cannot hold.
 func checkTimes(d *draft) error {
-	for pointer, t := range map[string]time.Time{"/valid_until": d.validUntil, "/erase_at": d.eraseAt} {
-		if !t.IsZero() && (t.Year() < 1971 || t.Year() > 9999) {
-			return invalid(pointer, "want a time between 1971 and 9999")
+	for _, c := range [...]struct {
+		pointer string
+		at      time.Time
+	}{{"/valid_until", d.validUntil}, {"/erase_at", d.eraseAt}} {
+		if !c.at.IsZero() && (c.at.Year() < 1971 || c.at.Year() > 9999) {
+			return invalid(c.pointer, "want a time between 1971 and 9999")
 		}
 	}
 	return nil

@@ -16,8 +16,8 @@ import (
 // Bounds of a chunk of an import: what is sealed side by side and stored in
 // one transaction.
 const (
-	chunkLines = 256
-	chunkBytes = 256 << 10
+	chunkLines = 512
+	chunkBytes = 512 << 10
 )
 
 // line is one line of an import under way.

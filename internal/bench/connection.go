@@ -28,6 +28,7 @@ type target struct {
 	address string
 	tls     *tls.Config
 	token   string
+	process int // its process id; 0: not ours
 }
 
 var errProtocol = errors.New("bench: the server's answer is not HTTP/1.1 as expected")
