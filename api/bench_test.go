@@ -36,8 +36,8 @@ func newQuick(b *testing.B) (*Server, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, err := tokens.Exchange(b.Context(), "", map[string][]string{
-		"grant_type": {"client_credentials"}, "client_id": {"invoicing"}, "client_secret": {"right"}}, store.Attempt{})
+	token, err := tokens.Exchange(b.Context(), identity.Request{Form: map[string][]string{
+		"grant_type": {"client_credentials"}, "client_id": {"invoicing"}, "client_secret": {"right"}}})
 	if err != nil {
 		b.Fatal(err)
 	}

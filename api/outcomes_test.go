@@ -39,9 +39,9 @@ func (f *fixture) provoke(r request, status int) {
 	f.script.err, f.script.reasons, f.script.put, f.script.write.Created = errorOf[status], nil, store.PutResult{}, false
 	a, path, body, headers := f.me(), r.path, string(r.body), []string{"Content-Type", r.media}
 	switch {
-	case status == 401 && r.id != "token":
+	case status == 401 && !oauthOperations[r.id]:
 		a = f.as("")
-	case status == 400 && r.id != "token":
+	case status == 400 && !oauthOperations[r.id]:
 		path += "?unknown"
 	case status == 413:
 		body = strings.Repeat(" ", 1<<20+1)
@@ -55,8 +55,12 @@ func (f *fixture) provoke(r request, status int) {
 		f.script.put.Backfill = true
 	}
 	switch r.id {
-	case "token":
-		a, body = f.as(""), f.tokenBody(status, body)
+	case "token", "introspect", "revoke":
+		a, body = f.as(""), f.tokenBody(r.id, status, body)
+	case "keySet":
+		fresh := &fixture{t: f.t, script: f.script, log: f.log} // one that has seen no key yet
+		fresh.serve(f.script, f.script)
+		a = fresh.as("")
 	case "ready":
 		f.script.reasons, f.script.err = []store.Reason{{Code: "closed", Degraded: status == 200}}, nil
 	case "importRecords":
@@ -67,16 +71,23 @@ func (f *fixture) provoke(r request, status int) {
 	a.do(r.method, path, body, headers...).want(status)
 }
 
-func (f *fixture) tokenBody(status int, body string) string {
+// oauthOperations are those whose client authenticates in the form.
+var oauthOperations = map[string]bool{"token": true, "introspect": true, "revoke": true}
+
+func (f *fixture) tokenBody(id string, status int, body string) string {
 	switch status {
 	case 401:
 		return body + "&client_id=invoicing&client_secret=wrong"
 	case 400:
-		return body + "&client_id=invoicing&client_secret=right&scope=all"
+		return "grant_type=client_credentials&client_id=invoicing&client_secret=right&scope=all"
 	case 413:
 		return body
 	}
-	return "grant_type=client_credentials&client_id=invoicing&client_secret=right"
+	body = "grant_type=client_credentials&client_id=invoicing&client_secret=right"
+	if id != "token" {
+		body += "&token=" + f.token
+	}
+	return body
 }
 
 // TestErrorTable checks that the table is one: no code twice, no error behind

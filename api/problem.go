@@ -58,6 +58,7 @@ var outcomes = []outcome{
 	{store.ErrIntegrity, 500, "integrity", false, 0},
 	{store.ErrKeyServiceUnavailable, 503, "key_service_unavailable", true, 5},
 	{store.ErrKeyRefused, 503, "key_refused", false, 0},
+	{store.ErrRemoteKeys, 503, "remote_keys_unavailable", true, 10},
 	{store.ErrAuditUnavailable, 503, "audit_unavailable", true, 5},
 	{store.ErrNotPersisted, 503, "not_persisted", true, 1},
 	{store.ErrOutcomeUnknown, 503, "outcome_unknown", false, 0},
@@ -173,6 +174,7 @@ func (p *problem) explain(err error) {
 		forbidden *store.FieldsForbidden
 		unique    *store.UniqueConflict
 		again     *store.SecretReplayed
+		conflict  *store.Conflict
 	)
 	switch {
 	case errors.As(err, &own):
@@ -188,6 +190,8 @@ func (p *problem) explain(err error) {
 		}
 	case errors.As(err, &unique):
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
+	case errors.As(err, &conflict):
+		p.Detail = conflict.Detail
 	case errors.As(err, &again):
 		p.SecretID = again.SecretID
 		p.Detail = "delete it and create another if its value was lost"

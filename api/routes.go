@@ -111,6 +111,10 @@ func (s *Server) apiRouter() http.Handler {
 	s.collectionRoutes(router, router.PathPrefix("/v1/integrations").Subrouter())
 	s.accessRoutes(router.PathPrefix("/v1").Subrouter())
 	s.add(router, "", "/oauth2/token", endpoint{method: "POST", run: s.token, body: mediaForm, rule: public})
+	s.add(router, "", "/oauth2/introspect", endpoint{method: "POST", run: s.introspect, body: mediaForm, rule: public})
+	s.add(router, "", "/oauth2/revoke", endpoint{method: "POST", run: s.revoke, body: mediaForm, rule: public})
+	s.add(router, "", "/.well-known/oauth-authorization-server", endpoint{method: "GET", run: s.serverMetadata, rule: public})
+	s.add(router, "", "/.well-known/jwks.json", endpoint{method: "GET", run: s.keySet, rule: public})
 	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
 	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
@@ -173,6 +177,11 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.listSecrets},
 		endpoint{method: "POST", run: s.createSecret, body: mediaJSON, rule: keyed | optional})
 	s.add(r, prefix, "/clients/{client}/secrets/{secret}", endpoint{method: "DELETE", run: s.deleteSecret})
+	s.add(r, prefix, "/issuers", endpoint{method: "GET", run: s.listIssuers})
+	s.add(r, prefix, "/issuers/{issuer}",
+		endpoint{method: "GET", run: s.getIssuer},
+		endpoint{method: "PUT", run: s.putIssuer, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteIssuer})
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
 }
 

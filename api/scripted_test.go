@@ -235,6 +235,22 @@ func (s *scripted) DeleteSecret(_ context.Context, c store.Caller, client, id st
 	return s.called(c, client+"/"+id, nil)
 }
 
+var anIssuer = store.Issuer{Name: "github", UID: uid.New(), Version: 8, CreatedAt: at, UpdatedAt: at, IssuerSpec: store.IssuerSpec{
+	URL: "https://issuer.example", Audiences: []string{"strongroom"}, Rules: []store.IssuerRule{{Claims: map[string]string{"sub": "x"}, Client: "invoicing"}}}}
+
+func (s *scripted) PutIssuer(_ context.Context, c store.Caller, name string, spec store.IssuerSpec, p store.Precondition) (store.Issuer, store.PutResult, error) {
+	return anIssuer, s.put, s.called(c, spec, p)
+}
+func (s *scripted) GetIssuer(_ context.Context, c store.Caller, name string) (store.Issuer, error) {
+	return anIssuer, s.called(c, name, nil)
+}
+func (s *scripted) ListIssuers(_ context.Context, c store.Caller) ([]store.Issuer, error) {
+	return []store.Issuer{anIssuer}, s.called(c, nil, nil)
+}
+func (s *scripted) DeleteIssuer(_ context.Context, c store.Caller, name string) error {
+	return s.called(c, name, nil)
+}
+
 func (s *scripted) Backup(_ context.Context, c store.Caller, w io.Writer, o store.BackupOptions) (store.BackupInfo, error) {
 	if err := s.called(c, nil, o); err != nil {
 		return store.BackupInfo{}, err
@@ -253,11 +269,24 @@ func (s *scripted) VerifySecret(_ context.Context, a store.Attempt, value secret
 	}
 	return store.VerifiedClient{Client: "invoicing", ClientUID: aClient.UID, SecretID: "sec-1"}, s.err
 }
-func (s *scripted) Principal(client string, id uid.UID, secretID string) (*access.Principal, error) {
-	return &access.Principal{Client: client, ClientUID: id, SecretID: secretID}, nil
+func (s *scripted) AuthMethod(string) string { return store.AuthSecret }
+func (s *scripted) Authenticate(context.Context, store.Attempt, func(store.Registration) (store.Proven, error)) (store.VerifiedClient, error) {
+	return store.VerifiedClient{}, store.ErrUnauthenticated
+}
+func (s *scripted) AuthenticateVouched(context.Context, store.Attempt, string, func(store.Issuer) (store.Vouched, error)) (store.VerifiedClient, error) {
+	return store.VerifiedClient{}, store.ErrUnauthenticated
+}
+func (s *scripted) RevokeToken(context.Context, store.VerifiedClient, store.Attempt, store.IssuedToken) error {
+	return s.err
+}
+func (s *scripted) InspectToken(context.Context, store.VerifiedClient, store.Attempt, store.IssuedToken) (bool, error) {
+	return s.err == nil, s.err
+}
+func (s *scripted) Principal(t *store.TokenRef) (*access.Principal, error) {
+	return &access.Principal{Client: t.Client, ClientUID: t.ClientUID, SecretID: t.SecretID, TokenID: t.TokenID}, nil
 }
 func (s *scripted) SigningKeys(context.Context) ([]store.SigningKey, error) {
-	return []store.SigningKey{{ID: "k1", Seed: make([]byte, ed25519.SeedSize), CreatedAt: at}}, nil
+	return []store.SigningKey{{ID: "k1", Seed: make([]byte, ed25519.SeedSize), CreatedAt: at}}, s.err
 }
 
 // fixture is a server over a script, with what it logged.

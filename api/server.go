@@ -14,21 +14,25 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
 	"strongroom/internal/metrics"
-	"strongroom/store"
 )
 
 // Tokens issues and checks access tokens; identity.Authority is one. Its
 // methods are safe for concurrent use.
 type Tokens interface {
 	Authenticate(ctx context.Context, bearer string) (*access.Principal, error)
-	Exchange(ctx context.Context, header string, form url.Values, from store.Attempt) (identity.Token, error)
+	Exchange(ctx context.Context, q identity.Request) (identity.Token, error)
+	Inspect(ctx context.Context, q identity.Request) (identity.Inspection, error)
+	Revoke(ctx context.Context, q identity.Request) error
+	Metadata() identity.Metadata
+	JWKS(ctx context.Context) (jose.JSONWebKeySet, error)
 }
 
 // Store is what the handlers ask of package store, in the parts that their
@@ -42,6 +46,7 @@ type Store interface {
 	roles
 	clients
 	secrets
+	issuers
 	keeper
 }
 

@@ -28,14 +28,30 @@ const (
 	EnvCACert       = "STRONGROOM_CACERT"
 	EnvClientID     = "STRONGROOM_CLIENT_ID"
 	EnvClientSecret = "STRONGROOM_CLIENT_SECRET"
+
+	// Instead of a secret: the file of a private key, or of a token of an
+	// outside issuer.
+	EnvClientKeyFile = "STRONGROOM_CLIENT_KEY_FILE"
+	EnvAssertionFile = "STRONGROOM_ASSERTION_FILE"
+	// EnvIssuer names the server's issuer when that is not EnvURL.
+	EnvIssuer = "STRONGROOM_ISSUER"
 )
 
-// Config says which server to speak to, and as whom.
+// Config says which server to speak to, and as whom. Exactly one of
+// ClientSecret, PrivateKey and AssertionFile proves that.
 type Config struct {
 	URL          string // https://host:port, without a path
 	CACertFile   string // PEM file of the authorities to trust; empty: the system's
-	ClientID     string
+	ClientID     string // may be left out with AssertionFile
 	ClientSecret Secret
+	// PrivateKey signs an assertion for every token (private_key_jwt, RFC
+	// 7523): Ed25519, ECDSA P-256 or RSA.
+	PrivateKey PrivateKey
+	KeyID      string // its kid in the registered set; empty: its thumbprint
+	Issuer     string // whom assertions are for; empty: URL
+	// AssertionFile holds a token of an outside issuer, which is exchanged for
+	// one of the server's. It is read again each time: its owner renews it.
+	AssertionFile string
 
 	Timeout time.Duration // of one attempt of a call that does not stream; default 30 s
 	Retries int           // further attempts after the first; default 3, negative for none
@@ -63,8 +79,9 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.ClientID == "" || c.ClientSecret.IsZero() {
-		return nil, errors.New("client: a client id and a client secret are needed")
+	proof, err := c.proof(base)
+	if err != nil {
+		return nil, err
 	}
 	hc := c.HTTPClient
 	if hc == nil {
@@ -77,7 +94,7 @@ func New(c Config) (*Client, error) {
 		timeout: orDefault(c.Timeout, 30*time.Second), retries: retriesOf(c.Retries),
 		userAgent: orDefault(c.UserAgent, "strongroom-go"),
 	}
-	cl.tokens = newTokenSource(cl.fetchToken(c.ClientID, c.ClientSecret), time.Now)
+	cl.tokens = newTokenSource(cl.fetchToken(proof), time.Now)
 	return cl, nil
 }
 
@@ -86,12 +103,21 @@ func FromEnv() (Config, error) {
 	c := Config{
 		URL: os.Getenv(EnvURL), CACertFile: os.Getenv(EnvCACert),
 		ClientID: os.Getenv(EnvClientID), ClientSecret: NewSecret(os.Getenv(EnvClientSecret)),
+		Issuer: os.Getenv(EnvIssuer), AssertionFile: os.Getenv(EnvAssertionFile),
 	}
+	if name := os.Getenv(EnvClientKeyFile); name != "" {
+		key, err := LoadPrivateKey(name)
+		if err != nil {
+			return c, err
+		}
+		c.PrivateKey = key
+	}
+	other := !c.PrivateKey.IsZero() || c.AssertionFile != ""
 	var missing []string
 	for _, v := range []struct {
 		name string
 		set  bool
-	}{{EnvURL, c.URL != ""}, {EnvClientID, c.ClientID != ""}, {EnvClientSecret, !c.ClientSecret.IsZero()}} {
+	}{{EnvURL, c.URL != ""}, {EnvClientID, c.ClientID != "" || c.AssertionFile != ""}, {EnvClientSecret, other || !c.ClientSecret.IsZero()}} {
 		if !v.set {
 			missing = append(missing, v.name)
 		}

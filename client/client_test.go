@@ -187,7 +187,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 
 func TestWrongSecretIsNotRetried(t *testing.T) {
 	f, c := newFake(t, nil)
-	c.tokens = newTokenSource(c.fetchToken("tester", NewSecret("wrong")), time.Now)
+	c.tokens = newTokenSource(c.fetchToken(bySecret("tester", NewSecret("wrong"))), time.Now)
 	_, err := c.GetRecord(t.Context(), event, ReadOptions{})
 	if !errors.Is(err, ErrUnauthenticated) || strings.Contains(err.Error(), "wrong") || f.issued.Load() != 0 {
 		t.Errorf("got %v", err)
@@ -314,6 +314,19 @@ func TestRequests(t *testing.T) {
 			return err
 		},
 			"POST", "/v1/clients/svc/secrets", nil, `{"ttl":"1h0m0s"}`},
+		"client with keys": {func(c *Client) error {
+			auth := PrincipalAuth{Method: "private_key_jwt", JWKS: []byte(`{"keys":[]}`), DPoPBound: true}
+			_, err := c.PutClient(t.Context(), "svc", PrincipalSpec{Roles: []string{}, PrincipalAuth: auth}, WriteOptions{})
+			return err
+		},
+			"PUT", "/v1/clients/svc", nil, `{"roles":[],"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[]},"dpop_bound_access_tokens":true}`},
+		"issuer": {func(c *Client) error {
+			spec := IssuerSpec{URL: "https://i.example", Audiences: []string{"a"}, Rules: []IssuerRule{{Claims: map[string]string{"sub": "x"}, Client: "svc"}}}
+			_, err := c.PutIssuer(t.Context(), "github", spec, WriteOptions{IfRevision: 3})
+			return err
+		},
+			"PUT", "/v1/issuers/github", map[string]string{"If-Match": `"3"`}, `{"issuer":"https://i.example","audiences":["a"],"rules":[{"claims":{"sub":"x"},"client":"svc"}]}`},
+		"delete of an issuer": {func(c *Client) error { return c.DeleteIssuer(t.Context(), "github") }, "DELETE", "/v1/issuers/github", nil, ""},
 		"creation only": {func(c *Client) error {
 			_, err := c.PutClient(t.Context(), "svc", PrincipalSpec{Roles: []string{"a"}}, WriteOptions{IfAbsent: true})
 			return err

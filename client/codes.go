@@ -19,6 +19,7 @@ var codes = map[string]error{
 	"integrity":               ErrIntegrity,
 	"key_service_unavailable": ErrKeyService,
 	"key_refused":             ErrKeyRefused,
+	"remote_keys_unavailable": ErrUnavailable,
 	"audit_unavailable":       ErrUnavailable,
 	"not_persisted":           ErrNotStored,
 	"outcome_unknown":         ErrOutcomeUnknown,

@@ -9,6 +9,7 @@ import (
 
 func rolePath(name string) string   { return "/v1" + escape("roles", name) }
 func clientPath(name string) string { return "/v1" + escape("clients", name) }
+func issuerPath(name string) string { return "/v1" + escape("issuers", name) }
 
 // PutRole creates or replaces a role. document is its JSON:
 // {"rules": [{"integrations": [...], "collections": [...], "actions": [...], ...}]}.
@@ -26,7 +27,7 @@ func (c *Client) ListRoles(ctx context.Context) ([]Role, error) {
 	return fetchItems[Role](ctx, c, "/v1/roles")
 }
 
-// DeleteRole deletes a role: what it granted ends at once.
+// DeleteRole deletes a role that no client holds.
 func (c *Client) DeleteRole(ctx context.Context, name string) error {
 	_, err := c.do(ctx, del(rolePath(name)))
 	return err
@@ -54,7 +55,7 @@ func (c *Client) DeleteClient(ctx context.Context, name string) error {
 }
 
 // CreateSecret gives a client one more secret, shown this once. A ttl of 0
-// leaves its lifetime to the server.
+// leaves its lifetime to the server: 90 days. A client has two at most.
 func (c *Client) CreateSecret(ctx context.Context, name string, ttl time.Duration, o WriteOptions) (*IssuedSecret, error) {
 	body := map[string]string{}
 	if ttl > 0 {
@@ -80,5 +81,26 @@ func (c *Client) ListSecrets(ctx context.Context, name string) ([]SecretInfo, er
 // DeleteSecret ends a secret, and the tokens that it fetched.
 func (c *Client) DeleteSecret(ctx context.Context, name, secretID string) error {
 	_, err := c.do(ctx, del(clientPath(name)+escape("secrets", secretID)))
+	return err
+}
+
+// PutIssuer creates or replaces an outside issuer.
+func (c *Client) PutIssuer(ctx context.Context, name string, spec IssuerSpec, o WriteOptions) (*Issuer, error) {
+	return define[Issuer](ctx, c, issuerPath(name), spec, o)
+}
+
+// GetIssuer returns an outside issuer.
+func (c *Client) GetIssuer(ctx context.Context, name string) (*Issuer, error) {
+	return fetch[Issuer](ctx, c, get(issuerPath(name)))
+}
+
+// ListIssuers returns the outside issuers.
+func (c *Client) ListIssuers(ctx context.Context) ([]Issuer, error) {
+	return fetchItems[Issuer](ctx, c, "/v1/issuers")
+}
+
+// DeleteIssuer deletes an outside issuer: tokens that were got by its word end.
+func (c *Client) DeleteIssuer(ctx context.Context, name string) error {
+	_, err := c.do(ctx, del(issuerPath(name)))
 	return err
 }

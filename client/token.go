@@ -104,12 +104,11 @@ func (s *tokenSource) fly(f *flight) {
 	close(f.done)
 }
 
-// fetchToken asks by the client credentials grant (RFC 6749, section 4.4), the
-// client authenticated by HTTP Basic (section 2.3.1).
-func (c *Client) fetchToken(id string, secret Secret) func(context.Context) (token, error) {
+// fetchToken asks for tokens, by a fresh proof each time.
+func (c *Client) fetchToken(p proof) func(context.Context) (token, error) {
 	return func(ctx context.Context) (token, error) {
 		for attempt := 0; ; attempt++ {
-			t, err := c.askToken(ctx, id, secret)
+			t, err := c.askToken(ctx, p)
 			if err == nil || attempt >= c.retries || !worthRetrying(ctx, &call{safe: true}, err) {
 				return t, err
 			}
@@ -120,15 +119,18 @@ func (c *Client) fetchToken(id string, secret Secret) func(context.Context) (tok
 	}
 }
 
-func (c *Client) askToken(ctx context.Context, id string, secret Secret) (token, error) {
-	form := strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/oauth2/token", form)
+func (c *Client) askToken(ctx context.Context, p proof) (token, error) {
+	form, header := url.Values{"grant_type": {"client_credentials"}}, http.Header{}
+	if err := p(form, header); err != nil {
+		return token{}, fmt.Errorf("client: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/oauth2/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		return token{}, fmt.Errorf("client: %w", err)
 	}
+	req.Header = header
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", c.userAgent)
-	req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret.Reveal()))
 	asked := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -191,15 +191,16 @@ type Role struct {
 
 // Principal is a stored client: one who may ask for tokens.
 type Principal struct {
-	Name      string            `json:"name"`
-	UID       string            `json:"uid"`
-	Roles     []string          `json:"roles"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Disabled  bool              `json:"disabled,omitempty"`
-	Version   uint64            `json:"version"`
-	CreatedAt time.Time         `json:"created_at"`
-	UpdatedAt time.Time         `json:"updated_at"`
-	Warnings  []string          `json:"warnings,omitempty"`
+	Name     string            `json:"name"`
+	UID      string            `json:"uid"`
+	Roles    []string          `json:"roles"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Disabled bool              `json:"disabled,omitempty"`
+	PrincipalAuth
+	Version   uint64    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Warnings  []string  `json:"warnings,omitempty"`
 }
 
 // PrincipalSpec is what a caller says of a client.
@@ -207,13 +208,57 @@ type PrincipalSpec struct {
 	Roles    []string          `json:"roles"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Disabled bool              `json:"disabled,omitempty"`
+	PrincipalAuth
+}
+
+// PrincipalAuth says how a client authenticates, and what its tokens must be
+// bound to (RFC 7591, RFC 8705, RFC 9449).
+type PrincipalAuth struct {
+	Method  string          `json:"token_endpoint_auth_method,omitempty"` // default client_secret_basic
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	TLSSubjectDN string `json:"tls_client_auth_subject_dn,omitempty"`
+	TLSSanDNS    string `json:"tls_client_auth_san_dns,omitempty"`
+	TLSSanURI    string `json:"tls_client_auth_san_uri,omitempty"`
+	TLSSanIP     string `json:"tls_client_auth_san_ip,omitempty"`
+	TLSSanEmail  string `json:"tls_client_auth_san_email,omitempty"`
+
+	TLSBound  bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty"`
+}
+
+// Issuer is an outside issuer, whose tokens are exchanged for those of clients.
+type Issuer struct {
+	Name string `json:"name"`
+	UID  string `json:"uid"`
+	IssuerSpec
+	Version   uint64    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// IssuerSpec is what a caller says of an issuer.
+type IssuerSpec struct {
+	URL       string       `json:"issuer"`
+	Audiences []string     `json:"audiences"`
+	JWKSURI   string       `json:"jwks_uri,omitempty"`
+	Reuse     bool         `json:"reuse,omitempty"`
+	Rules     []IssuerRule `json:"rules"`
+}
+
+// IssuerRule names the client that a token speaks for when its claims fit.
+type IssuerRule struct {
+	Claims map[string]string `json:"claims"`
+	Client string            `json:"client"`
 }
 
 // SecretInfo tells of a client secret, never its value.
 type SecretInfo struct {
-	ID        string     `json:"secret_id"`
-	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
+	ID         string     `json:"secret_id"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // to the minute; nil when it never was
 }
 
 // IssuedSecret is a client secret as it is shown once.

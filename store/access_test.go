@@ -292,6 +292,21 @@ var commands = []command{
 		w.must(err)
 		return w.DeleteSecret(context.Background(), c, "someone", list[0].ID)
 	}},
+	{"PutIssuer", []string{"administrator"}, func(w *world, c store.Caller) error {
+		_, _, err := w.PutIssuer(context.Background(), c, "mine", anIssuer("https://mine.example"), store.Precondition{})
+		return err
+	}},
+	{"GetIssuer", []string{"administrator", "auditor"}, func(w *world, c store.Caller) error {
+		_, err := w.GetIssuer(context.Background(), c, "some")
+		return err
+	}},
+	{"ListIssuers", []string{"administrator", "auditor"}, func(w *world, c store.Caller) error {
+		_, err := w.ListIssuers(context.Background(), c)
+		return err
+	}},
+	{"DeleteIssuer", []string{"administrator"}, func(w *world, c store.Caller) error {
+		return w.DeleteIssuer(context.Background(), c, "some")
+	}},
 	{"DeleteClient", []string{"administrator"}, func(w *world, c store.Caller) error {
 		return w.DeleteClient(context.Background(), c, "someone")
 	}},
@@ -303,7 +318,9 @@ func TestTheControlPlaneKeepsDutiesApart(t *testing.T) {
 			w := newWorld(t, storetest.Options{})
 			w.integration("spare")
 			w.client("someone")
-			_, _, err := w.PutRole(context.Background(), w.root, "some", []byte(`{"rules":[]}`), store.Precondition{})
+			_, _, err := w.PutIssuer(context.Background(), w.root, "some", anIssuer("https://some.example"), store.Precondition{})
+			w.must(err)
+			_, _, err = w.PutRole(context.Background(), w.root, "some", []byte(`{"rules":[]}`), store.Precondition{})
 			w.must(err)
 			for _, role := range []string{"", "operator", "auditor", "administrator"} {
 				c := &access.Principal{Client: "c", Policy: access.NewPolicy(nil, []string{role}, false)}

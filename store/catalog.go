@@ -20,6 +20,8 @@ type catalog struct {
 	integrations map[string]*integration
 	roles        map[string]*role
 	clients      map[string]*client
+	issuers      map[string]*issuer
+	vouchers     map[string]uid.UID // credentials that issuers' rules stand for: the client
 	signing      []SigningKey
 	purges       map[uid.UID]*purge
 	damaged      map[string]error // kind 00 id of what did not open
@@ -69,11 +71,13 @@ type client struct {
 	version uint64
 	policy  *access.Policy
 	secrets map[string]*clientSecret
+	proof   proof // how it authenticates, compiled from doc
 }
 
 type clientSecret struct {
 	doc     secretDoc
 	version uint64
+	use     *lastUse
 }
 
 type purge struct {
@@ -86,6 +90,7 @@ func newCatalog() *catalog {
 		integrations: map[string]*integration{},
 		roles:        map[string]*role{},
 		clients:      map[string]*client{},
+		issuers:      map[string]*issuer{},
 		purges:       map[uid.UID]*purge{},
 		damaged:      map[string]error{},
 	}
@@ -98,6 +103,8 @@ func (c *catalog) next() *catalog {
 		integrations: maps.Clone(c.integrations),
 		roles:        maps.Clone(c.roles),
 		clients:      maps.Clone(c.clients),
+		issuers:      maps.Clone(c.issuers),
+		vouchers:     c.vouchers,
 		signing:      c.signing,
 		purges:       maps.Clone(c.purges),
 		damaged:      maps.Clone(c.damaged),

@@ -11,8 +11,9 @@ import (
 	"strongroom/store/kv"
 )
 
-// PutClient makes a client or changes its roles, labels and whether it is
-// disabled. It takes effect on the client's next request.
+// PutClient makes a client or changes its roles, its labels, how it
+// authenticates and whether it is disabled. It takes effect on the client's
+// next request: tokens that were got in a way that counts no more end with it.
 func (s *Store) PutClient(ctx context.Context, c Caller, name string, spec ClientSpec, p Precondition) (out Client, res PutResult, err error) {
 	op := s.start(c, "put", target{control: kindClient + "/" + name})
 	defer func() { err = op.end(err) }()
@@ -36,7 +37,10 @@ func (s *Store) putClient(ctx context.Context, op *operation, name string, spec 
 	if old == nil && cat.damage(kindClient, name) != nil {
 		return out, res, fmt.Errorf("%w: client %s; delete it and put it again", ErrIntegrity, name)
 	}
-	next := s.nextClient(cat, old, name, spec)
+	next := s.nextClient(old, name, spec)
+	if next.proof, err = spec.ClientAuth.compile(); err != nil {
+		return out, res, err
+	}
 	if err := p.check(next.version - 1); err != nil {
 		return out, res, err
 	}
@@ -50,11 +54,14 @@ func (s *Store) putClient(ctx context.Context, op *operation, name string, spec 
 	return next.describe(), PutResult{Created: old == nil}, nil
 }
 
-func (s *Store) nextClient(cat *catalog, old *client, name string, spec ClientSpec) *client {
+func (s *Store) nextClient(old *client, name string, spec ClientSpec) *client {
 	now := s.now().UTC()
 	next := &client{
 		name: name, version: 1, secrets: map[string]*clientSecret{},
-		doc: clientDoc{UID: uid.New(), Roles: spec.Roles, Labels: spec.Labels, Disabled: spec.Disabled, CreatedAt: now, UpdatedAt: now},
+		doc: clientDoc{
+			UID: uid.New(), Roles: spec.Roles, Labels: spec.Labels, Disabled: spec.Disabled,
+			ClientAuth: spec.ClientAuth, CreatedAt: now, UpdatedAt: now,
+		},
 	}
 	if old != nil {
 		next.version, next.secrets = old.version+1, old.secrets
@@ -93,7 +100,7 @@ func (s *Store) checkClient(cat *catalog, spec ClientSpec) error {
 func (cl *client) describe() Client {
 	return Client{
 		Name: cl.name, UID: cl.doc.UID, Roles: slices.Clone(cl.doc.Roles), Labels: maps.Clone(cl.doc.Labels),
-		Disabled: cl.doc.Disabled, Version: cl.version, CreatedAt: cl.doc.CreatedAt, UpdatedAt: cl.doc.UpdatedAt,
+		Disabled: cl.doc.Disabled, ClientAuth: cl.doc.ClientAuth, Version: cl.version, CreatedAt: cl.doc.CreatedAt, UpdatedAt: cl.doc.UpdatedAt,
 	}
 }
 
@@ -163,6 +170,7 @@ func (s *Store) DeleteClient(ctx context.Context, c Caller, name string) (err er
 		also: func(tx kv.Tx) {
 			if cl != nil {
 				sweepRange(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))
+				sweepRange(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))
 			}
 		},
 		publish: func(cat *catalog) {

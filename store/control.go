@@ -25,6 +25,9 @@ const (
 	kindClient      = "client"      // id: name
 	kindSecret      = "secret"      // id: client uid "/" secret id
 	kindSigningKey  = "signing-key" // id: key id
+	kindIssuer      = "issuer"      // id: name
+	kindUse         = "secret-use"  // id: that of the secret
+	kindEnded       = "ended-token" // id: token id, or "jti:" owner uid ":" hash of the id that the owner gave it
 	kindPurge       = "purge"       // id: collection uid, whose values are being removed
 )
 
@@ -218,12 +221,13 @@ type roleDoc struct {
 }
 
 type clientDoc struct {
-	UID       uid.UID           `json:"uid"`
-	Roles     []string          `json:"roles"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Disabled  bool              `json:"disabled,omitempty"`
-	CreatedAt time.Time         `json:"created_at"`
-	UpdatedAt time.Time         `json:"updated_at"`
+	UID      uid.UID           `json:"uid"`
+	Roles    []string          `json:"roles"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Disabled bool              `json:"disabled,omitempty"`
+	ClientAuth
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 type secretDoc struct {
@@ -233,8 +237,9 @@ type secretDoc struct {
 }
 
 type signingKeyDoc struct {
-	Seed      []byte    `json:"seed"`
-	CreatedAt time.Time `json:"created_at"`
+	Seed      []byte     `json:"seed"`
+	CreatedAt time.Time  `json:"created_at"`
+	SignsFrom *time.Time `json:"signs_from,omitempty"` // absent: created_at
 }
 
 type purgeDoc struct {

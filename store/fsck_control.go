@@ -95,6 +95,18 @@ var planeKinds = []struct {
 		_, v, err := openControlValue[signingKeyDoc](r.f.system, kindSigningKey, id, value)
 		return v, err
 	}},
+	{kindIssuer, func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[issuerDoc](r.f.system, kindIssuer, id, value)
+		return v, err
+	}},
+	{kindUse, func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[useDoc](r.f.system, kindUse, id, value)
+		return v, err
+	}},
+	{kindEnded, func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[endedDoc](r.f.system, kindEnded, id, value)
+		return v, err
+	}},
 	{kindPurge, (*planeReader).purge},
 }
 
@@ -196,6 +208,7 @@ func (r *planeReader) client(name string, value []byte) (uint64, error) {
 	doc, v, err := openControlValue[clientDoc](r.f.system, kindClient, name, value)
 	if err == nil {
 		r.p.clients[doc.UID] = name
+		_, err = doc.ClientAuth.compile()
 	}
 	return v, err
 }
@@ -260,6 +273,9 @@ func (c *catalog) versions() map[string]uint64 {
 		for id, sec := range cl.secrets {
 			all[kindSecret+"\x00"+secretControlID(cl, id)] = sec.version
 		}
+	}
+	for name, i := range c.issuers {
+		all[kindIssuer+"\x00"+name] = i.version
 	}
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version

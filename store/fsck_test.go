@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,15 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	r.secret, err = r.CreateSecret(always, c, "invoicing", time.Hour, store.WriteOptions{})
 	need(t, err)
+	_, _, err = r.PutIssuer(always, c, "cluster", store.IssuerSpec{URL: "https://cluster.example", Audiences: []string{"a"},
+		Rules: []store.IssuerRule{{Claims: map[string]string{"sub": "x"}, Client: "invoicing"}}}, store.Precondition{})
+	need(t, err)
+	v, err := r.VerifySecret(always, store.Attempt{Client: "invoicing"}, r.secret.Secret)
+	need(t, err)
+	need(t, r.RevokeToken(always, v, store.Attempt{}, store.IssuedToken{
+		TokenRef: store.TokenRef{Client: v.Client, ClientUID: v.ClientUID, SecretID: v.SecretID, TokenID: "t1"}, Expires: r.now.Add(time.Hour)}))
+	_, err = r.Sweep(always) // which writes the last use
+	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
 }
@@ -175,7 +185,7 @@ func TestFsckClean(t *testing.T) {
 func unseen(e kv.Entry, do string, at int) string {
 	kind, _, _ := bytes.Cut(e.Key, []byte{0})
 	switch {
-	case do == "delete" && e.Table == kv.Control && (string(kind) == "role" || string(kind) == "signing-key" || string(kind) == "secret"):
+	case do == "delete" && e.Table == kv.Control && slices.Contains([]string{"role", "signing-key", "secret", "issuer", "secret-use", "ended-token"}, string(kind)):
 		return "a control value that nothing refers to"
 	case do == "delete" && e.Table == kv.Counters && bytes.HasSuffix(e.Key, []byte("floor")):
 		return "new records begin above it; what was erased is not known otherwise"

@@ -46,9 +46,11 @@ func (l *loader) read(tx kv.ReadTx) error {
 	l.collections(tx)
 	l.roles(tx)
 	l.clients(tx)
-	openControl(l.system, tx, kindSigningKey, func(id string, _ uint64, doc signingKeyDoc) {
-		l.catalog.signing = append(l.catalog.signing, SigningKey{ID: id, Seed: doc.Seed, CreatedAt: doc.CreatedAt})
-	}, l.damaged(kindSigningKey))
+	l.issuers(tx)
+	l.signing(tx)
+	openControl(l.system, tx, kindEnded, func(id string, _ uint64, doc endedDoc) {
+		_ = l.s.ended.add(id, doc, false) // errEnded: it is there already
+	}, l.damaged(kindEnded))
 	openControl(l.system, tx, kindPurge, func(id string, v uint64, doc purgeDoc) {
 		if u, err := uid.Parse(id); err == nil {
 			l.catalog.purges[u] = &purge{doc: doc, version: v}
@@ -125,7 +127,12 @@ func (l *loader) roles(tx kv.ReadTx) {
 
 func (l *loader) clients(tx kv.ReadTx) {
 	openControl(l.system, tx, kindClient, func(name string, v uint64, doc clientDoc) {
-		c := &client{name: name, doc: doc, version: v, secrets: map[string]*clientSecret{}}
+		proof, err := doc.ClientAuth.compile()
+		if err != nil {
+			l.damaged(kindClient)(name, err)
+			return
+		}
+		c := &client{name: name, doc: doc, version: v, secrets: map[string]*clientSecret{}, proof: proof}
 		l.catalog.clients[name] = c
 		l.clientsByUID[doc.UID] = c
 	}, l.damaged(kindClient))
@@ -133,9 +140,39 @@ func (l *loader) clients(tx kv.ReadTx) {
 		text, secretID, _ := strings.Cut(id, "/")
 		u, _ := uid.Parse(text)
 		if c := l.clientsByUID[u]; c != nil {
-			c.secrets[secretID] = &clientSecret{doc: doc, version: v}
+			c.secrets[secretID] = &clientSecret{doc: doc, version: v, use: &lastUse{}}
 		}
 	}, l.damaged(kindSecret))
+	openControl(l.system, tx, kindUse, func(id string, v uint64, doc useDoc) {
+		text, secretID, _ := strings.Cut(id, "/")
+		u, _ := uid.Parse(text)
+		if c := l.clientsByUID[u]; c != nil && c.secrets[secretID] != nil {
+			use := c.secrets[secretID].use
+			use.at.Store(doc.At.Unix())
+			use.stored, use.version = doc.At.Unix(), v
+		}
+	}, l.damaged(kindUse))
+}
+
+func (l *loader) issuers(tx kv.ReadTx) {
+	openControl(l.system, tx, kindIssuer, func(name string, v uint64, doc issuerDoc) {
+		if len(doc.Clients) != len(doc.Spec.Rules) {
+			l.damaged(kindIssuer)(name, errLayout)
+			return
+		}
+		l.catalog.issuers[name] = &issuer{name: name, doc: doc, version: v}
+	}, l.damaged(kindIssuer))
+	l.catalog.vouch()
+}
+
+func (l *loader) signing(tx kv.ReadTx) {
+	openControl(l.system, tx, kindSigningKey, func(id string, v uint64, doc signingKeyDoc) {
+		key := SigningKey{ID: id, Seed: doc.Seed, CreatedAt: doc.CreatedAt, SignsFrom: doc.CreatedAt, version: v}
+		if doc.SignsFrom != nil {
+			key.SignsFrom = *doc.SignsFrom
+		}
+		l.catalog.signing = append(l.catalog.signing, key)
+	}, l.damaged(kindSigningKey))
 }
 
 // clock sets the instant that changes may not go back behind.

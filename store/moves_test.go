@@ -225,7 +225,8 @@ func TestAMovedValueIsRefused(t *testing.T) {
 	}
 	t.Logf("%d moves, refused on reading: %v", len(moves), refused)
 	for _, table := range []kv.Table{kv.Control, kv.Keysets, kv.Revisions, kv.DEKs, kv.Idempotency, kv.Records} {
-		if refused[table] == 0 {
+		// Of records a few moves alone are refused: the sample may lack them.
+		if refused[table] == 0 && (long() || table != kv.Records) {
 			t.Errorf("no move within table %s was refused", table)
 		}
 	}

@@ -149,6 +149,7 @@ var codes = []struct {
 	{ErrConflict, "conflict"},
 	{ErrIntegrity, "integrity"},
 	{ErrKeyServiceUnavailable, "key_service_unavailable"},
+	{ErrRemoteKeys, "remote_keys_unavailable"},
 	{ErrKeyRefused, "key_refused"},
 	{ErrDisabled, "integration_deleted"},
 	{ErrIdempotencyMismatch, "idempotency_mismatch"},

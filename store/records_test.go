@@ -80,7 +80,7 @@ func (w *world) client(name string, roles ...string) store.Caller {
 	w.must(err)
 	c, err := w.GetClient(ctx, w.root, name)
 	w.must(err)
-	p, err := w.Principal(name, c.UID, secret.ID)
+	p, err := w.Principal(&store.TokenRef{Client: name, ClientUID: c.UID, SecretID: secret.ID})
 	w.must(err)
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/internal/access"
 	"strongroom/internal/schema"
@@ -97,8 +98,10 @@ func (s *Store) ListRoles(ctx context.Context, c Caller) (out []Role, err error)
 	return out, nil
 }
 
-// DeleteRole removes a role, a damaged one too. Clients that name it keep
-// what their other roles grant.
+// DeleteRole removes a role. One that clients hold stays: a later role of the
+// same name would be theirs at once, and a client may be granted more without
+// it, since a role can also take away. A damaged one can be removed all the same,
+// to be put again: those who hold it are refused until then or get less.
 func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err error) {
 	op := s.start(c, "delete", target{control: kindRole + "/" + name})
 	defer func() { err = op.end(err) }()
@@ -111,6 +114,10 @@ func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err erro
 	if err != nil {
 		return err
 	}
+	cat := s.catalog.Load()
+	if n := cat.holders(name); n > 0 && cat.damage(kindRole, name) == nil {
+		return &Conflict{fmt.Sprintf("the role is held by clients (%d): take it from them first", n)}
+	}
 	return s.change(ctx, op, controlChange{
 		writes: []controlWrite{{kind: kindRole, id: name, replaces: version}},
 		publish: func(cat *catalog) {
@@ -119,6 +126,16 @@ func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err erro
 			cat.repolicy(s.dev)
 		},
 	})
+}
+
+// holders counts the clients that hold a role.
+func (c *catalog) holders(role string) (n int) {
+	for _, cl := range c.clients {
+		if slices.Contains(cl.doc.Roles, role) {
+			n++
+		}
+	}
+	return n
 }
 
 // damagedRole returns a role of the list that failed its integrity check.

@@ -7,29 +7,30 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"strongroom/internal/access"
 	"strongroom/internal/secret"
-	"strongroom/internal/uid"
+	"strongroom/store/kv"
 )
 
 // Bounds of client secrets.
 const (
-	maxSecrets    = 8
+	maxSecrets    = 2 // the one in use, and the one that takes its place
 	maxSecretTTL  = 10 * 365 * 24 * time.Hour
-	secretPrefix  = "srs_" // lets scanners of repositories and logs find a leaked one
+	secretTTL     = 90 * 24 * time.Hour // unless the caller says otherwise
+	secretPrefix  = "srs_"              // lets scanners of repositories and logs find a leaked one
 	secretIDBytes = 9
 )
 
 func secretControlID(cl *client, id string) string { return cl.doc.UID.String() + "/" + id }
 
 // CreateSecret makes a secret of a client and returns it: the only time that
-// anybody sees it, since its hash alone is kept. ttl 0 means that it does not
-// expire.
+// anybody sees it, since its hash alone is kept. ttl 0 means 90 days. A client
+// has two secrets at most, so that one can take the place of the other without
+// a gap; an expired one gives way.
 func (s *Store) CreateSecret(ctx context.Context, c Caller, name string, ttl time.Duration, o WriteOptions) (out NewSecret, err error) {
 	op := s.start(c, "create-secret", target{control: kindClient + "/" + name})
 	defer func() { err = op.end(err) }()
@@ -48,12 +49,17 @@ func (s *Store) CreateSecret(ctx context.Context, c Caller, name string, ttl tim
 	if idem.replay != nil {
 		return out, &SecretReplayed{SecretID: idem.replay.id}
 	}
+	if ttl == 0 {
+		ttl = secretTTL
+	}
 	return s.createSecret(ctx, op, name, ttl, idem)
 }
 
+// createSecret is CreateSecret once it was allowed; ttl 0 means that the secret
+// does not expire.
 func (s *Store) createSecret(ctx context.Context, op *operation, name string, ttl time.Duration, idem *claim) (out NewSecret, err error) {
 	if ttl < 0 || ttl > maxSecretTTL {
-		return out, invalid("/ttl", "a secret lives up to ten years; leave ttl out for one that does not expire")
+		return out, invalid("/ttl", "a secret lives up to ten years; leave ttl out for 90 days")
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
@@ -61,23 +67,55 @@ func (s *Store) createSecret(ctx context.Context, op *operation, name string, tt
 	if err != nil {
 		return out, err
 	}
-	if len(cl.secrets) >= maxSecrets {
-		return out, fmt.Errorf("%w: a client has at most %d secrets; delete one first", ErrConflict, maxSecrets)
+	next, gone, err := s.roomForSecret(cl)
+	if err != nil {
+		return out, err
 	}
 	out, doc := s.mintSecret(ttl)
 	remember, err := idem.memory(remembered{id: out.ID, made: true}, s.now())
 	if err != nil {
 		return NewSecret{}, err
 	}
+	writes := append(gone, controlWrite{kind: kindSecret, id: secretControlID(cl, out.ID), doc: doc})
 	err = s.change(ctx, op, controlChange{
-		writes:  []controlWrite{{kind: kindSecret, id: secretControlID(cl, out.ID), doc: doc}},
-		also:    remember,
-		publish: func(cat *catalog) { s.enrol(cat, cl.withSecret(out.ID, &clientSecret{doc: doc, version: 1})) },
+		writes: writes,
+		also:   func(tx kv.Tx) { forgetUses(tx, gone); remember(tx) },
+		publish: func(cat *catalog) {
+			s.enrol(cat, next.withSecret(out.ID, &clientSecret{doc: doc, version: 1, use: &lastUse{}}))
+		},
 	})
 	if err != nil {
 		return NewSecret{}, err
 	}
 	return out, nil
+}
+
+// roomForSecret returns the client without its expired secrets, and the writes
+// that remove them, when there is room for one more.
+func (s *Store) roomForSecret(cl *client) (next *client, gone []controlWrite, err error) {
+	if cl.proof.method != AuthSecret {
+		return nil, nil, &Conflict{"this client authenticates by " + cl.proof.method + ", and a secret would be of no use to it"}
+	}
+	next = cl
+	for id, sec := range cl.secrets {
+		if !sec.valid(s.now()) {
+			gone = append(gone, controlWrite{kind: kindSecret, id: secretControlID(cl, id), replaces: sec.version})
+			next = next.withSecret(id, nil)
+		}
+	}
+	if len(next.secrets) >= maxSecrets {
+		return nil, nil, &Conflict{"a client has two secrets at most, the one in use and the one that takes its place: delete one first"}
+	}
+	return next, gone, nil
+}
+
+// forgetUses removes what is known of the use of secrets that are deleted.
+func forgetUses(tx kv.Tx, gone []controlWrite) {
+	for _, w := range gone {
+		if w.kind == kindSecret {
+			tx.Delete(kv.Control, controlKey(kindUse, w.id))
+		}
+	}
 }
 
 func (s *Store) mintSecret(ttl time.Duration) (NewSecret, secretDoc) {
@@ -123,7 +161,7 @@ func (s *Store) ListSecrets(ctx context.Context, c Caller, name string) (out []S
 		return nil, err
 	}
 	for id, sec := range cl.secrets {
-		out = append(out, SecretInfo{ID: id, CreatedAt: sec.doc.CreatedAt, ExpiresAt: sec.doc.ExpiresAt})
+		out = append(out, SecretInfo{ID: id, CreatedAt: sec.doc.CreatedAt, ExpiresAt: sec.doc.ExpiresAt, LastUsedAt: sec.use.time()})
 	}
 	slices.SortFunc(out, func(a, b SecretInfo) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return out, nil
@@ -146,29 +184,12 @@ func (s *Store) DeleteSecret(ctx context.Context, c Caller, name, secretID strin
 	if sec == nil {
 		return ErrNotFound
 	}
+	writes := []controlWrite{{kind: kindSecret, id: secretControlID(cl, secretID), replaces: sec.version}}
 	return s.change(ctx, op, controlChange{
-		writes:  []controlWrite{{kind: kindSecret, id: secretControlID(cl, secretID), replaces: sec.version}},
+		writes:  writes,
+		also:    func(tx kv.Tx) { forgetUses(tx, writes) },
 		publish: func(cat *catalog) { s.enrol(cat, cl.withSecret(secretID, nil)) },
 	})
-}
-
-// VerifySecret authenticates a client by its secret, in a time that does not
-// tell which of the two was wrong. A failure is audited.
-func (s *Store) VerifySecret(ctx context.Context, a Attempt, value secret.Text) (out VerifiedClient, err error) {
-	who := &access.Principal{Client: auditableName(a.Client), Address: a.Address, RequestID: a.RequestID, TraceParent: a.TraceParent}
-	op := s.start(who, "authenticate", target{})
-	defer func() { err = op.end(err) }()
-	cat := s.catalog.Load()
-	if cat.damage(kindClient, a.Client) != nil {
-		return out, fmt.Errorf("%w: client %s", ErrIntegrity, a.Client)
-	}
-	cl := cat.clients[a.Client]
-	id, ok := cl.matchSecret(value, s.now())
-	if !ok {
-		return out, ErrUnauthenticated
-	}
-	op.entry.ClientUID, op.entry.SecretID = cl.doc.UID, id
-	return VerifiedClient{Client: cl.name, ClientUID: cl.doc.UID, SecretID: id}, nil
 }
 
 // auditableName keeps what cannot be a client's name, a mistyped secret
@@ -200,37 +221,6 @@ func (cl *client) matchSecret(value secret.Text, now time.Time) (string, bool) {
 
 func (sec *clientSecret) valid(now time.Time) bool {
 	return sec.doc.ExpiresAt == nil || now.Before(*sec.doc.ExpiresAt)
-}
-
-// Principal returns the client of a verified token as it stands now: the roles
-// and labels of this moment, and ErrUnauthenticated once the client is gone or
-// disabled, or the secret that the token was issued for is gone or expired.
-// The caller adds what belongs to the request.
-func (s *Store) Principal(name string, clientUID uid.UID, secretID string) (*access.Principal, error) {
-	cat := s.catalog.Load()
-	if cat.damage(kindClient, name) != nil {
-		return nil, s.refuseDamaged(name, kindClient+"/"+name)
-	}
-	cl := cat.clients[name]
-	if cl == nil || cl.doc.UID != clientUID || cl.doc.Disabled {
-		return nil, ErrUnauthenticated
-	}
-	if sec := cl.secrets[secretID]; sec == nil || !sec.valid(s.now()) {
-		return nil, ErrUnauthenticated
-	}
-	if role, bad := cat.damagedRole(cl.doc.Roles); bad {
-		return nil, s.refuseDamaged(name, kindRole+"/"+role)
-	}
-	return &access.Principal{
-		Client: cl.name, ClientUID: cl.doc.UID, Roles: cl.doc.Roles, Policy: cl.policy, Labels: cl.doc.Labels, SecretID: secretID,
-	}, nil
-}
-
-// refuseDamaged refuses a client of whose definition a part failed its
-// integrity check, audited and counted.
-func (s *Store) refuseDamaged(client, control string) error {
-	op := s.start(&access.Principal{Client: client}, "authenticate", target{control: control})
-	return op.end(fmt.Errorf("%w: %s", ErrIntegrity, control))
 }
 
 // InitialClient makes a client with a secret by whoever holds the machine and

@@ -18,16 +18,31 @@ type Reason struct {
 // Attempt describes an authentication to be judged and audited.
 type Attempt struct {
 	Client      string
+	Method      string // one of the Auth methods, or a grant type
 	Address     string
 	RequestID   string
 	TraceParent string
 }
 
-// VerifiedClient is a client whose secret was right.
+// VerifiedClient is a client that authenticated.
 type VerifiedClient struct {
 	Client    string
 	ClientUID uid.UID
-	SecretID  string
+	SecretID  string // the id of its secret, or the credential that it proved
+}
+
+// TokenRef names an access token, and for whom and by what it was got.
+type TokenRef struct {
+	Client    string
+	ClientUID uid.UID
+	SecretID  string // as in VerifiedClient
+	TokenID   string
+}
+
+// IssuedToken is an access token with the time at which it expires.
+type IssuedToken struct {
+	TokenRef
+	Expires time.Time
 }
 
 // SigningKey is an Ed25519 key that access tokens are signed with.
@@ -35,11 +50,32 @@ type SigningKey struct {
 	ID        string
 	Seed      []byte // 32 bytes, RFC 8032
 	CreatedAt time.Time
+	SignsFrom time.Time // until the next one does
+	version   uint64
 }
+
+// String tells which key it is and nothing of it.
+func (k SigningKey) String() string { return "signing key " + k.ID }
+
+// GoString is String, for every verb of package fmt.
+func (k SigningKey) GoString() string { return k.String() }
 
 // ErrUnauthenticated comes when a client does not exist, is disabled, or its
 // secret is wrong, expired or deleted: which of these is not told.
 var ErrUnauthenticated = errors.New("the client could not be authenticated")
+
+// ErrRemoteKeys comes when a client or an issuer has its keys elsewhere and they
+// cannot be had: what it signed cannot be judged now.
+var ErrRemoteKeys = errors.New("keys that are kept elsewhere cannot be fetched")
+
+// Conflict is an ErrConflict that tells what stands in the way.
+type Conflict struct{ Detail string }
+
+// Error tells it.
+func (e *Conflict) Error() string { return e.Detail }
+
+// Is makes it an ErrConflict.
+func (e *Conflict) Is(target error) bool { return target == ErrConflict }
 
 // SecretReplayed comes when an idempotency key repeats the creation of a
 // secret: its value was shown once and is not stored.

@@ -129,7 +129,7 @@ func (v seen) lookAtClients(s *store.Store, known store.NewSecret) {
 	v.note(at, "client", fmt.Sprint(cl), err)
 	who, err := s.VerifySecret(always, store.Attempt{Client: "invoicing"}, known.Secret)
 	v.note(at, "secret", fmt.Sprint(who), err)
-	p, err := s.Principal("invoicing", cl.UID, known.ID)
+	p, err := s.Principal(&store.TokenRef{Client: "invoicing", ClientUID: cl.UID, SecretID: known.ID})
 	v.note(at, "principal", fmt.Sprint(p != nil && p.Labels["owner"] == "o1"), err)
 	if err == nil {
 		rec, err := s.GetRecord(always, p, store.RecordRef{CollectionRef: in("acme", "customers"), Record: "rec-0"}, store.ReadOptions{})

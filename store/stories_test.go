@@ -480,7 +480,7 @@ func TestStoryOfAnUnknownCaller(t *testing.T) {
 		id     uid.UID
 		secret string
 	}{{"known", c.UID, "nope"}, {"known", uid.New(), ""}, {"absent", c.UID, ""}} {
-		_, err := w.Principal(who.client, who.id, who.secret)
+		_, err := w.Principal(&store.TokenRef{Client: who.client, ClientUID: who.id, SecretID: who.secret})
 		wantErr(t, err, store.ErrUnauthenticated)
 	}
 }

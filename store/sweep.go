@@ -45,6 +45,9 @@ func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 		s.sweepIntegrations(ctx, &stats),
 		s.sweepPurges(ctx),
 		s.sweepOperations(ctx),
+		s.sweepEnded(ctx),
+		s.sweepUses(ctx),
+		s.sweepSigning(ctx),
 		s.backfill(ctx),
 	)
 	return stats, err

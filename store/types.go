@@ -270,14 +270,15 @@ type Role struct {
 
 // Client is a stored client.
 type Client struct {
-	Name      string            `json:"name"`
-	UID       uid.UID           `json:"uid"`
-	Roles     []string          `json:"roles"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Disabled  bool              `json:"disabled,omitempty"`
-	Version   uint64            `json:"version"`
-	CreatedAt time.Time         `json:"created_at"`
-	UpdatedAt time.Time         `json:"updated_at"`
+	Name     string            `json:"name"`
+	UID      uid.UID           `json:"uid"`
+	Roles    []string          `json:"roles"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Disabled bool              `json:"disabled,omitempty"`
+	ClientAuth
+	Version   uint64    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // ClientSpec is what a caller says of a client.
@@ -285,13 +286,35 @@ type ClientSpec struct {
 	Roles    []string          `json:"roles"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Disabled bool              `json:"disabled,omitempty"`
+	ClientAuth
+}
+
+// ClientAuth says how a client authenticates and what its tokens must be bound
+// to, in the members of RFC 7591, RFC 8705 and RFC 9449.
+type ClientAuth struct {
+	Method  string          `json:"token_endpoint_auth_method,omitempty"` // default client_secret_basic
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	// Exactly one of these goes with tls_client_auth: what the certificate
+	// must say.
+	TLSSubjectDN string `json:"tls_client_auth_subject_dn,omitempty"`
+	TLSSanDNS    string `json:"tls_client_auth_san_dns,omitempty"`
+	TLSSanURI    string `json:"tls_client_auth_san_uri,omitempty"`
+	TLSSanIP     string `json:"tls_client_auth_san_ip,omitempty"`
+	TLSSanEmail  string `json:"tls_client_auth_san_email,omitempty"`
+
+	// Either being true, a token must be bound; both: either binding suffices.
+	TLSBound  bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty"`
 }
 
 // SecretInfo tells of a client secret, never its value.
 type SecretInfo struct {
-	ID        string     `json:"secret_id"`
-	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
+	ID         string     `json:"secret_id"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // to the minute; nil when it never was
 }
 
 // NewSecret is a secret as it is shown once.

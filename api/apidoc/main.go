@@ -58,7 +58,7 @@ func document() ([]byte, error) {
 			"headers":    headers(),
 			"responses":  problems(),
 			"securitySchemes": obj{"oauth2": obj{"type": "oauth2",
-				"description": "Client credentials; the client authenticates by client_secret_basic or client_secret_post.",
+				"description": "Client credentials; /.well-known/oauth-authorization-server tells the ways in which a client authenticates.",
 				"flows":       obj{"clientCredentials": obj{"tokenUrl": "/oauth2/token", "scopes": obj{}}}}},
 		},
 		"security": []obj{{"oauth2": []string{}}},

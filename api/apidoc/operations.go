@@ -156,10 +156,16 @@ func accessOperations() []operation {
 	roles := definition{"/v1/roles/{role}", "role", "roles", "access", "Role", "/v1/roles", "RoleSpec", rules, nil}
 	clients := definition{"/v1/clients/{client}", "client", "clients", "access", "Client", "/v1/clients", "ClientSpec",
 		obj{"roles": []string{"billing-reader"}, "labels": obj{"owner": "cust-42"}}, nil}
+	issuers := definition{"/v1/issuers/{issuer}", "issuer", "issuers", "access", "Issuer", "/v1/issuers", "IssuerSpec",
+		obj{"issuer": "https://token.actions.githubusercontent.com", "audiences": []string{"strongroom"},
+			"rules": []obj{{"claims": obj{"sub": "repo:acme/billing:ref:refs/heads/main"}, "client": "invoicing"}}}, nil}
 	secrets := "/v1/clients/{client}/secrets"
 	all := append(roles.operations(), clients.operations()...)
+	all = append(all, issuers.operations()...)
+	all = append(all, oauthOperations()...)
 	return append(all,
-		deletion("/v1/roles/{role}", "deleteRole", "access", "Delete a role"),
+		deletion("/v1/roles/{role}", "deleteRole", "access", "Delete a role that no client holds"),
+		deletion("/v1/issuers/{issuer}", "deleteIssuer", "access", "Delete an issuer; tokens got by its word are refused at once"),
 		deletion("/v1/clients/{client}", "deleteClient", "access", "Delete a client and its secrets"),
 		operation{method: "get", path: secrets, id: "listSecrets", tag: "access", summary: "List the secrets of a client, without their values",
 			out: []answer{{200, "The secrets.", jsonOf("SecretList"), nil}}, errors: []int{404}},
@@ -167,13 +173,36 @@ func accessOperations() []operation {
 			description: "A repetition with the same Idempotency-Key is a 409 that tells the secret_id.",
 			params:      []string{"Idempotency-Key"}, in: body("SecretRequest", obj{"ttl": "2160h"}), optional: true,
 			out: []answer{{201, "The secret.", jsonOf("NewSecret"), []string{"Location"}}}, errors: []int{404, 409, 422}},
-		deletion(secrets+"/{secret}", "deleteSecret", "access", "Delete a secret; tokens got with it are refused at once"),
-		operation{method: "post", path: "/oauth2/token", id: "token", tag: "access", summary: "Get an access token (RFC 6749, client credentials)",
-			open: true, in: &content{"application/x-www-form-urlencoded", "TokenRequest", obj{"grant_type": "client_credentials"}},
-			out: []answer{{200, "The token.", jsonOf("Token"), nil},
-				{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, nil},
-				{401, "The client could not be authenticated.", jsonOf("TokenError"), []string{"WWW-Authenticate"}}},
-			errors: []int{413, 415, 500, 503}})
+		deletion(secrets+"/{secret}", "deleteSecret", "access", "Delete a secret; tokens got with it are refused at once"))
+}
+
+const form = "application/x-www-form-urlencoded"
+
+// oauthOperations are the endpoints of the authorisation server.
+func oauthOperations() []operation {
+	refused := []answer{
+		{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, nil},
+		{401, "The client could not be authenticated.", jsonOf("TokenError"), []string{"WWW-Authenticate"}},
+	}
+	faults := []int{413, 415, 500, 503}
+	return []operation{
+		{method: "post", path: "/oauth2/token", id: "token", tag: "access", summary: "Get an access token (RFC 6749, client credentials; RFC 7523)",
+			description: "The client authenticates by a secret (client_secret_basic, client_secret_post), a signed assertion (private_key_jwt) or its certificate (RFC 8705), or an outside issuer's token is the grant.",
+			open:        true, in: &content{form, "TokenRequest", obj{"grant_type": "client_credentials"}},
+			out: append([]answer{{200, "The token.", jsonOf("Token"), nil}}, refused...), errors: faults},
+		{method: "post", path: "/oauth2/introspect", id: "introspect", tag: "access", summary: "Ask whether a token is good (RFC 7662)",
+			description: "A client may ask about its own tokens, an administrator or auditor about all. Of any other token the answer is that it is not active.",
+			open:        true, in: &content{form, "TokenInQuestion", obj{"token": "eyJ..."}},
+			out: append([]answer{{200, "What is known of it.", jsonOf("Inspection"), nil}}, refused...), errors: faults},
+		{method: "post", path: "/oauth2/revoke", id: "revoke", tag: "access", summary: "End a token (RFC 7009)",
+			description: "It is refused from the next request on. A client may end its own tokens, an administrator all.",
+			open:        true, in: &content{form, "TokenInQuestion", obj{"token": "eyJ..."}},
+			out: append([]answer{{200, "It is not good any more, or never was.", nil, nil}}, refused...), errors: faults},
+		{method: "get", path: "/.well-known/oauth-authorization-server", id: "serverMetadata", tag: "access", summary: "Where the endpoints are and what they take (RFC 8414)",
+			open: true, out: []answer{{200, "The metadata.", jsonOf("ServerMetadata"), nil}}},
+		{method: "get", path: "/.well-known/jwks.json", id: "keySet", tag: "access", summary: "The keys that access tokens are verified with (RFC 7517)",
+			open: true, out: []answer{{200, "The keys: the next one when it is known, the one that signs, those that signed tokens that live yet.", jsonOf("KeySet"), nil}}, errors: []int{500, 503}},
+	}
 }
 
 func otherOperations() []operation {

@@ -2,7 +2,7 @@ package main
 
 func parameters() obj {
 	out := obj{}
-	for _, name := range []string{"integration", "collection", "role", "client"} {
+	for _, name := range []string{"integration", "collection", "role", "client", "issuer"} {
 		out[name] = inPath(name, "Its name.", obj{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}, "acme-crm")
 	}
 	out["record"] = inPath("record", "Its id.", obj{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}, "rec-1")

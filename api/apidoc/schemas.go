@@ -42,7 +42,7 @@ func listOf(schema string) obj {
 }
 
 func schemas() obj {
-	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas())
+	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), oauthSchemas())
 }
 
 func generalSchemas() obj {
@@ -151,25 +151,85 @@ func accessSchemas() obj {
 	rule := asked(nil, obj{"integrations": texts, "collections": texts, "actions": texts, "read": mapOf(obj{"type": "string"}),
 		"write": texts, "write_labels": texts, "search": texts})
 	spec := obj{"rules": list(rule)}
-	client := obj{"roles": texts, "labels": mapOf(obj{"type": "string"}), "disabled": obj{"type": "boolean"}}
-	secret := obj{"secret_id": obj{"type": "string"}, "created_at": instant(), "expires_at": obj{"type": []string{"string", "null"}, "format": "date-time"}}
+	client := all(obj{"roles": texts, "labels": mapOf(obj{"type": "string"}), "disabled": obj{"type": "boolean"}}, clientAuthMembers())
+	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}
+	secret := obj{"secret_id": obj{"type": "string"}, "created_at": instant(), "expires_at": timeOrNull, "last_used_at": timeOrNull}
 	return obj{
-		"RoleSpec":      asked([]string{"rules"}, spec),
-		"Role":          answered([]string{"name", "version", "created_at", "updated_at", "rules"}, all(stamps, spec)),
-		"RoleList":      listOf("Role"),
-		"ClientSpec":    asked([]string{"roles"}, client),
-		"Client":        answered([]string{"name", "uid", "version", "created_at", "updated_at", "roles"}, all(stamps, client, obj{"uid": obj{"type": "string"}})),
-		"ClientList":    listOf("Client"),
+		"RoleSpec":   asked([]string{"rules"}, spec),
+		"Role":       answered([]string{"name", "version", "created_at", "updated_at", "rules"}, all(stamps, spec)),
+		"RoleList":   listOf("Role"),
+		"ClientSpec": asked([]string{"roles"}, client),
+		"Client":     answered([]string{"name", "uid", "version", "created_at", "updated_at", "roles"}, all(stamps, client, obj{"uid": obj{"type": "string"}})),
+		"ClientList": listOf("Client"),
+		"IssuerSpec": asked([]string{"issuer", "audiences", "rules"}, issuerMembers()),
+		"Issuer": answered([]string{"name", "uid", "version", "created_at", "updated_at", "issuer", "audiences", "rules"},
+			all(stamps, issuerMembers(), obj{"uid": obj{"type": "string"}})),
+		"IssuerList":    listOf("Issuer"),
 		"SecretRequest": asked(nil, obj{"ttl": text("A duration, such as 2160h.")}),
 		"NewSecret":     answered([]string{"secret_id", "created_at", "expires_at", "client_secret"}, all(secret, obj{"client_secret": text("Shown once.")})),
 		"SecretList":    listOf("Secret"),
 		"Secret":        answered([]string{"secret_id", "created_at", "expires_at"}, secret),
-		"TokenRequest": obj{"type": "object", "required": []string{"grant_type"}, "properties": obj{
-			"grant_type": obj{"const": "client_credentials"}, "client_id": obj{"type": "string"}, "client_secret": obj{"type": "string"}}},
+	}
+}
+
+// clientAuthMembers say how a client authenticates (RFC 7591, 8705, 9449).
+func clientAuthMembers() obj {
+	which := "tls_client_auth: what the certificate must say; exactly one of the five."
+	return obj{
+		"token_endpoint_auth_method": obj{"type": "string", "default": "client_secret_basic",
+			"enum":        []string{"client_secret_basic", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"},
+			"description": "client_secret_basic stands for client_secret_post too."},
+		"jwks":                       obj{"type": "object", "description": "A JSON Web Key Set of public keys (Ed25519, P-256, RSA), with x5c for self_signed_tls_client_auth.", "additionalProperties": true},
+		"jwks_uri":                   obj{"type": "string", "format": "uri", "description": "Where the set is kept, instead of jwks. https, and an address that the server may fetch from."},
+		"tls_client_auth_subject_dn": text(which), "tls_client_auth_san_dns": text(which), "tls_client_auth_san_uri": text(which),
+		"tls_client_auth_san_ip": text(which), "tls_client_auth_san_email": text(which),
+		"tls_client_certificate_bound_access_tokens": obj{"type": "boolean", "description": "Tokens must be bound to the client's certificate (RFC 8705)."},
+		"dpop_bound_access_tokens":                   obj{"type": "boolean", "description": "Tokens must be bound to a key of the client (RFC 9449). With the other one true too, either binding suffices."},
+	}
+}
+
+func issuerMembers() obj {
+	claims := mapOf(obj{"type": "string"})
+	claims["minProperties"] = 1
+	claims["description"] = "By the path of a claim: a pattern, in which * stands for any run of characters."
+	rule := asked([]string{"claims", "client"}, obj{"claims": claims, "client": text("The client that the token speaks for then.")})
+	return obj{
+		"issuer":    obj{"type": "string", "format": "uri", "description": "The iss claim, to the letter; discovery starts there."},
+		"audiences": obj{"type": "array", "items": obj{"type": "string"}, "minItems": 1, "description": "A token is for one of these."},
+		"jwks_uri":  obj{"type": "string", "format": "uri", "description": "Where the issuer's keys are, if not where its discovery document says."},
+		"reuse":     obj{"type": "boolean", "default": false, "description": "A token may be exchanged again until it expires; otherwise its jti counts once."},
+		"rules":     obj{"type": "array", "items": rule, "minItems": 1, "description": "The first one that fits counts."},
+	}
+}
+
+// oauthSchemas are the bodies of the authorisation server.
+func oauthSchemas() obj {
+	str := obj{"type": "string"}
+	authentication := obj{"client_id": str, "client_secret": str, "client_assertion": str,
+		"client_assertion_type": obj{"const": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}
+	uri := obj{"type": "string", "format": "uri"}
+	return obj{
+		"TokenRequest": obj{"type": "object", "required": []string{"grant_type"}, "properties": all(authentication, obj{
+			"grant_type": obj{"type": "string", "enum": []string{"client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"}},
+			"scope":      text("ACTION[:INTEGRATION[/COLLECTION]] with globs, or a built-in role; spaces between. It narrows what the roles give."),
+			"assertion":  text("With jwt-bearer: the token of an outside issuer.")})},
+		"TokenInQuestion": obj{"type": "object", "required": []string{"token"}, "properties": all(authentication, obj{"token": str, "token_type_hint": str})},
 		"Token": answered([]string{"access_token", "token_type", "expires_in"}, obj{
-			"access_token": text("A JSON Web Token (RFC 9068)."), "token_type": obj{"const": "Bearer"}, "expires_in": whole(1)}),
+			"access_token": text("A JSON Web Token (RFC 9068)."), "token_type": obj{"const": "Bearer"}, "expires_in": whole(0),
+			"scope": text("What was asked for, in order; absent: all that the roles give.")}),
 		"TokenError": answered([]string{"error", "error_description"}, obj{
-			"error":             obj{"type": "string", "enum": []string{"invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope"}},
-			"error_description": obj{"type": "string"}}),
+			"error": obj{"type": "string", "enum": []string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client",
+				"unsupported_grant_type", "invalid_scope"}},
+			"error_description": str}),
+		"Inspection": answered([]string{"active"}, obj{"active": obj{"type": "boolean"}, "scope": str, "client_id": str, "token_type": str,
+			"exp": whole(0), "iat": whole(0), "sub": str, "aud": str, "iss": str, "jti": str}),
+		"ServerMetadata": answered([]string{"issuer", "token_endpoint", "jwks_uri", "response_types_supported"}, obj{
+			"issuer": str, "token_endpoint": uri, "jwks_uri": uri, "introspection_endpoint": uri, "revocation_endpoint": uri, "service_documentation": uri,
+			"response_types_supported": texts, "grant_types_supported": texts, "token_endpoint_auth_methods_supported": texts,
+			"token_endpoint_auth_signing_alg_values_supported": texts, "introspection_endpoint_auth_methods_supported": texts,
+			"introspection_endpoint_auth_signing_alg_values_supported": texts, "revocation_endpoint_auth_methods_supported": texts,
+			"revocation_endpoint_auth_signing_alg_values_supported": texts}),
+		"KeySet": answered([]string{"keys"}, obj{"keys": list(answered([]string{"kty", "kid", "use", "alg", "crv", "x"}, obj{
+			"kty": obj{"const": "OKP"}, "crv": obj{"const": "Ed25519"}, "x": str, "kid": str, "use": obj{"const": "sig"}, "alg": obj{"const": "EdDSA"}}))}),
 	}
 }

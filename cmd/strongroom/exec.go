@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -44,7 +45,7 @@ itself to the server are taken out, unless --keep-client.`,
 		}),
 	}
 	cmd.Flags().StringArrayVar(&variables, "env", nil, "NAME=INTEGRATION/COLLECTION/RECORD#FIELD; may be given again")
-	cmd.Flags().BoolVar(&keep, "keep-client", false, "leave STRONGROOM_CLIENT_SECRET in the environment")
+	cmd.Flags().BoolVar(&keep, "keep-client", false, "leave in the environment what this client is known by")
 	return cmd
 }
 
@@ -75,12 +76,15 @@ func fetchVariables(ctx context.Context, api *client.Client, variables []string)
 	return values, nil
 }
 
+// proofs are the variables by which this client is known.
+var proofs = []string{client.EnvClientSecret, client.EnvClientKeyFile, client.EnvAssertionFile}
+
 // environment is what the command gets.
 func environment(own []string, values map[string]string, keepClient bool) []string {
 	var env []string
 	for _, pair := range own {
 		name, _, _ := strings.Cut(pair, "=")
-		if _, replaced := values[name]; replaced || name == client.EnvClientSecret && !keepClient {
+		if _, replaced := values[name]; replaced || !keepClient && slices.Contains(proofs, name) {
 			continue
 		}
 		env = append(env, pair)

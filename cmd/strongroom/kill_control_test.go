@@ -61,13 +61,14 @@ func (c *killControl) putClient(ctx context.Context) error {
 	return err
 }
 
-// addSecret gives the client a secret, and takes the oldest when it has many.
+// addSecret gives the client a secret, and takes the oldest when it has the two
+// that a client can have.
 func (c *killControl) addSecret(ctx context.Context) error {
 	present, err := c.k.client.ListSecrets(ctx, "killer")
 	if err != nil {
 		return err
 	}
-	if len(present) > 5 {
+	if len(present) > 1 {
 		oldest := present[0].ID
 		c.secrets = slices.DeleteFunc(c.secrets, func(id string) bool { return id == oldest })
 		if err := c.k.client.DeleteSecret(ctx, "killer", oldest); err != nil {

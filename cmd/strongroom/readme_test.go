@@ -32,14 +32,32 @@ func TestReadme(t *testing.T) {
 	serve := strings.Fields(strings.SplitN(begin[0], "\n", 2)[0])
 	dir := placeToBegin(t)
 	startServer(t, dir, serve)
-	script := strings.Join(fences(string(text), "bash"), "\n")
+	walkThrough(t, dir, string(text))
+}
+
+// TestIdentityDocument pastes docs/identity.md in the same way, beside a server
+// of this test's own build.
+func TestIdentityDocument(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "docs", "identity.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	startServer(t, dir, strings.Fields("strongroom serve --dev --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0"))
+	walkThrough(t, dir, string(text))
+}
+
+// walkThrough gives a document's commands to a shell, and holds what they print
+// against what it says.
+func walkThrough(t *testing.T, dir, text string) {
+	t.Helper()
 	shell := exec.Command("bash", "-s")
-	shell.Dir, shell.Stdin = dir, strings.NewReader(script)
+	shell.Dir, shell.Stdin = dir, strings.NewReader(strings.Join(fences(text, "bash"), "\n"))
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("the walk-through: %v\n%s", err, out)
 	}
-	expectInOrder(t, string(out), fences(string(text), "text"))
+	expectInOrder(t, string(out), fences(text, "text"))
 }
 
 // placeToBegin returns a folder in which the README's commands can be given.

@@ -22,7 +22,8 @@ type FieldInfo struct {
 // A field that was not declared to For is answered by the same algebra as a
 // plain one, except that naming it grants nothing and that it can't be searched.
 type Decision struct {
-	actions actionSet
+	actions actionSet // that a rule grants and the scope lets through
+	scope   actionSet // the actions that the scope of the token lets through
 	rules   []*rule
 	fields  map[string]*row
 	hash    [8]byte
@@ -39,13 +40,13 @@ type row struct {
 // For decides about one collection. It costs some microseconds: keep its result
 // until the roles or the fields change.
 func (p *Policy) For(integration, collection string, fields []FieldInfo) *Decision {
-	d := &Decision{rules: p.matching(integration, collection), fields: make(map[string]*row, len(fields))}
+	d := &Decision{rules: p.matching(integration, collection), scope: p.inScope(integration, collection), fields: make(map[string]*row, len(fields))}
 	for _, r := range d.rules {
-		d.actions |= r.actions
+		d.actions |= r.actions & d.scope
 	}
 	for _, f := range fields {
 		if known := d.fields[f.Path]; known == nil {
-			r := d.resolve(f, true)
+			r := d.resolve(f, true).within(d.scope)
 			d.fields[f.Path] = &r
 		}
 	}
@@ -70,6 +71,14 @@ func (d *Decision) Read(a Action, path string) Grant {
 	if r := d.fields[path]; r != nil {
 		return r.read[i]
 	}
+	return d.readUndeclared(path, i)
+}
+
+// readUndeclared is Read of a field that was not declared, under action i.
+func (d *Decision) readUndeclared(path string, i int) Grant {
+	if d.scope&(1<<i) == 0 {
+		return Grant{}
+	}
 	return d.readOne(FieldInfo{Path: path}, false, i)
 }
 
@@ -81,7 +90,7 @@ func (d *Decision) MayWrite(a Action, path string) bool {
 	if r := d.fields[path]; r != nil {
 		return r.write.has(a)
 	}
-	w := d.resolve(FieldInfo{Path: path}, false)
+	w := d.resolve(FieldInfo{Path: path}, false).within(d.scope)
 	return w.write.has(a)
 }
 
@@ -95,14 +104,14 @@ func (d *Decision) MayWriteMasked(a Action, path string) bool {
 	if r := d.fields[path]; r != nil {
 		return r.explicit.has(a)
 	}
-	w := d.resolve(FieldInfo{Path: path}, false)
+	w := d.resolve(FieldInfo{Path: path}, false).within(d.scope)
 	return w.explicit.has(a)
 }
 
 // MayWriteLabel reports whether the label may be set or removed while action a
 // is done.
 func (d *Decision) MayWriteLabel(a Action, name string) bool {
-	if !a.Writes() {
+	if !a.Writes() || !d.scope.has(a) {
 		return false
 	}
 	for _, r := range d.rules {
@@ -200,7 +209,7 @@ func (d *Decision) digest() (short [8]byte) {
 	slices.Sort(paths)
 	text := make([]byte, 0, 1024)
 	for i := range readKinds {
-		text = append(text, d.readOne(FieldInfo{Path: wildcard}, false, i).String()...)
+		text = append(text, d.readUndeclared(wildcard, i).String()...)
 		text = append(text, 0)
 	}
 	for _, path := range slices.Compact(paths) {

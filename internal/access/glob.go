@@ -47,3 +47,12 @@ func validGlob(pattern string) bool {
 	}
 	return pattern[0] != '-'
 }
+
+// MatchPattern reports whether a text matches a pattern in which each `*`
+// stands for any run of characters, also none; for texts that are no names.
+func MatchPattern(pattern, text string) bool { return matchGlob(pattern, text) }
+
+// MatchesAll reports whether a pattern matches every text.
+func MatchesAll(pattern string) bool {
+	return pattern != "" && strings.Trim(pattern, wildcard) == ""
+}

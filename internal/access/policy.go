@@ -7,6 +7,8 @@ import "strings"
 type Policy struct {
 	caps  Capability
 	rules []*rule
+	scope *Scope // nil: all that the rules grant
+	narrowed
 }
 
 // NewPolicy compiles the named roles. A built-in role hides a stored one of the
@@ -36,6 +38,9 @@ func (p *Policy) Can(c Capability) bool { return p != nil && p.caps&c == c }
 // Touches reports whether any rule speaks about the integration.
 func (p *Policy) Touches(integration string) bool {
 	if p == nil {
+		return false
+	}
+	if p.scope != nil && !p.scope.touches(integration) {
 		return false
 	}
 	for _, r := range p.rules {

@@ -11,9 +11,10 @@ type Principal struct {
 	Roles     []string
 	Policy    *Policy // nil grants nothing
 	Labels    map[string]string
+	Scopes    []string // of the token, narrowed into Policy; nil: all that the roles give
 
 	TokenID     string // the token the request came with
-	SecretID    string // the client secret the token was issued for
+	SecretID    string // the client secret, or the other credential, that the token was issued for
 	Address     string // where the request came from
 	RequestID   string
 	TraceParent string // W3C Trace Context

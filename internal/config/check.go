@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"strongroom/internal/outbound"
 )
 
 // checker gathers what is wrong.
@@ -81,6 +83,11 @@ func (c *Config) Check() error {
 	k.address("ops_listen", c.OpsListen)
 	c.checkIssuer(k)
 	k.between("token_lifetime", c.TokenLifetime, Duration(time.Minute), Duration(24*time.Hour))
+	k.between("signing_key_every", c.SigningKeyEvery, Duration(time.Hour), Duration(365*24*time.Hour))
+	if _, err := outbound.ParseNetworks(c.Outbound.Allow); err != nil {
+		k.fail("outbound.allow", err.Error())
+	}
+	k.file("outbound.ca_cert_file", c.Outbound.CACertFile, false)
 	k.between("drain_delay", c.DrainDelay, 0, Duration(10*time.Minute))
 	k.between("drain_timeout", c.DrainTimeout, Duration(time.Second), Duration(time.Hour))
 	if c.CompactEvery != 0 {

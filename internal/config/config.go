@@ -37,6 +37,9 @@ type Config struct {
 	// tokens. Empty: https:// and the listen address.
 	Issuer        string   `yaml:"issuer"`
 	TokenLifetime Duration `yaml:"token_lifetime"`
+	// SigningKeyEvery is how long a key signs access tokens before the next
+	// one does. The old one verifies until its last token has expired.
+	SigningKeyEvery Duration `yaml:"signing_key_every"`
 	// DrainDelay is how long /readyz says no before a server that was told to
 	// stop takes no more connections.
 	DrainDelay Duration `yaml:"drain_delay"`
@@ -46,11 +49,12 @@ type Config struct {
 	// runs: it ends what erasures leave in free pages. 0: never.
 	CompactEvery Duration `yaml:"compact_every"`
 
-	TLS    TLS    `yaml:"tls"`
-	Keys   Keys   `yaml:"keys"`
-	Leases Leases `yaml:"leases"`
-	Limits Limits `yaml:"limits"`
-	Log    Log    `yaml:"log"`
+	TLS      TLS      `yaml:"tls"`
+	Outbound Outbound `yaml:"outbound"`
+	Keys     Keys     `yaml:"keys"`
+	Leases   Leases   `yaml:"leases"`
+	Limits   Limits   `yaml:"limits"`
+	Log      Log      `yaml:"log"`
 }
 
 // TLS names the server's certificate chain and key, PEM files both.
@@ -58,6 +62,15 @@ type TLS struct {
 	CertFile   string `yaml:"cert_file" path:"yes"`
 	KeyFile    string `yaml:"key_file" path:"yes"`
 	MinVersion string `yaml:"min_version"` // 1.3 or 1.2
+}
+
+// Outbound says where the server may fetch key sets and discovery documents
+// from that clients and issuers keep.
+type Outbound struct {
+	// Allow names networks that are allowed although they are not public, in
+	// CIDR notation with commas between them.
+	Allow      string `yaml:"allow"`
+	CACertFile string `yaml:"ca_cert_file" path:"yes"` // PEM, instead of the system's
 }
 
 // The providers of key-encryption keys.
@@ -144,10 +157,10 @@ func Default() Config {
 	return Config{
 		Listen:        "127.0.0.1:8443",
 		OpsListen:     "127.0.0.1:8444",
-		TokenLifetime: Duration(15 * time.Minute),
-		DrainTimeout:  Duration(30 * time.Second),
-		CompactEvery:  Duration(24 * time.Hour),
-		TLS:           TLS{MinVersion: "1.3"},
+		TokenLifetime: Duration(15 * time.Minute), SigningKeyEvery: Duration(30 * 24 * time.Hour),
+		DrainTimeout: Duration(30 * time.Second),
+		CompactEvery: Duration(24 * time.Hour),
+		TLS:          TLS{MinVersion: "1.3"},
 		Keys: Keys{
 			Provider: ProviderKeyring,
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},

@@ -13,8 +13,8 @@ import (
 const maxToken = 2048
 
 // Authenticate returns the principal that a bearer token speaks for, as its
-// client is now. A token that is not good, or whose client or secret is gone,
-// is ErrToken; any other error means that it could not be checked.
+// client is now. A token that is not good, was revoked, or whose client or
+// credential is gone, is ErrToken; any other error means that it could not be checked.
 //
 // The principal is the caller's own: it may set the members that describe the
 // request.
@@ -26,14 +26,16 @@ func (a *Authority) Authenticate(ctx context.Context, bearer string) (*access.Pr
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.directory.Principal(g.client, g.clientUID, g.secretID)
-	if errors.Is(err, store.ErrUnauthenticated) {
+	p, err := a.directory.Principal(&g.TokenRef)
+	if errors.Is(err, store.ErrUnauthenticated) || g.remote != nil && a.remote.gone(g.remote, g.SecretID) {
 		return nil, ErrToken
 	}
 	if err != nil {
 		return nil, err
 	}
-	p.TokenID, p.SecretID = g.tokenID, g.secretID
+	if g.scope != nil {
+		p.Policy, p.Scopes = g.narrow(p.Policy), g.scope.Names()
+	}
 	return p, nil
 }
 

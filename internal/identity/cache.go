@@ -6,7 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"strongroom/internal/uid"
+	"strongroom/internal/access"
+	"strongroom/store"
 )
 
 // ways is how many tokens may share a place of the cache.
@@ -18,12 +19,27 @@ type digest [sha256.Size]byte
 
 // grant is what a verified token says.
 type grant struct {
-	token     digest
-	client    string
-	clientUID uid.UID
-	secretID  string
-	tokenID   string
-	expires   time.Time
+	store.TokenRef
+	token   digest
+	issued  time.Time
+	expires time.Time
+	scope   *access.Scope     // nil: all that the roles give
+	remote  *kept[*remoteSet] // where the key stands that it was got by, nil when that is here
+	last    atomic.Pointer[narrowing]
+}
+
+// narrowing is a policy and what the scope of a token leaves of it.
+type narrowing struct{ from, to *access.Policy }
+
+// narrow returns what the token's scope leaves of a policy. It is worked out
+// once for each policy: until the client's roles change.
+func (g *grant) narrow(p *access.Policy) *access.Policy {
+	if n := g.last.Load(); n != nil && n.from == p {
+		return n.to
+	}
+	n := &narrowing{from: p, to: p.Narrow(g.scope)}
+	g.last.Store(n)
+	return n.to
 }
 
 // cache remembers verified tokens until they expire. It is a set-associative

@@ -6,10 +6,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"strongroom/internal/access"
+	"strongroom/store"
 )
 
 func testGrant(n int, expires time.Time) *grant {
-	return &grant{token: sha256.Sum256([]byte(strconv.Itoa(n))), client: strconv.Itoa(n), expires: expires}
+	return &grant{token: sha256.Sum256([]byte(strconv.Itoa(n))), TokenRef: store.TokenRef{Client: strconv.Itoa(n)}, expires: expires}
 }
 
 func TestCacheIsBoundedAndTrue(t *testing.T) {
@@ -26,8 +29,8 @@ func TestCacheIsBoundedAndTrue(t *testing.T) {
 	for n := range 1000 {
 		if g := c.get(testGrant(n, now).token, now); g != nil {
 			held++
-			if g.client != strconv.Itoa(n) {
-				t.Fatalf("token %d speaks for %s", n, g.client)
+			if g.Client != strconv.Itoa(n) {
+				t.Fatalf("token %d speaks for %s", n, g.Client)
 			}
 		}
 	}
@@ -62,8 +65,8 @@ func TestCacheConcurrently(t *testing.T) {
 			for n := range 500 {
 				g := testGrant(n*w%50, now.Add(time.Minute))
 				c.put(g, now)
-				if got := c.get(g.token, now); got != nil && got.client != g.client {
-					t.Errorf("%s became %s", g.client, got.client)
+				if got := c.get(g.token, now); got != nil && got.Client != g.Client {
+					t.Errorf("%s became %s", g.Client, got.Client)
 				}
 			}
 		})
@@ -81,6 +84,31 @@ func TestHitAllocatesThePrincipalAlone(t *testing.T) {
 	})
 	if n > 2 { // the principal, and the context of the test
 		t.Errorf("%v allocations a hit", n)
+	}
+}
+
+func TestAHitOfAScopedTokenAllocatesNoMore(t *testing.T) {
+	f := newFixture(t)
+	f.dir.policy = access.NewPolicy(nil, []string{access.RoleAdministrator}, false)
+	form := f.post()
+	form.Set("scope", "administrator read:acme-*")
+	made, err := f.Exchange(t.Context(), Request{Form: form})
+	if err != nil || made.Scope != "administrator read:acme-*" {
+		t.Fatal(err, made.Scope)
+	}
+	token := made.Value.Reveal()
+	n := testing.AllocsPerRun(100, func() {
+		p, err := f.Authenticate(t.Context(), token)
+		if err != nil || len(p.Scopes) != 2 || !p.Policy.Can(access.ManageClients) {
+			t.Fatal(err)
+		}
+	})
+	if n > 2 {
+		t.Errorf("%v allocations a hit", n)
+	}
+	f.dir.policy = access.NewPolicy(nil, nil, false) // the role was taken away
+	if p, err := f.Authenticate(t.Context(), token); err != nil || p.Policy.Can(access.ManageClients) {
+		t.Errorf("what was narrowed before is used on: %v", err)
 	}
 }
 

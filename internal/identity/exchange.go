@@ -2,26 +2,42 @@ package identity
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
+	"strongroom/internal/access"
 	"strongroom/internal/secret"
 	"strongroom/store"
 )
+
+// The grants (RFC 6749, section 4.4, and RFC 7523, section 2.1).
+const (
+	grantCredentials = "client_credentials"
+	grantJWT         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+)
+
+// Request is a request to one of the OAuth endpoints.
+type Request struct {
+	Authorization string // the header, empty when there is none
+	Form          url.Values
+	TLS           *tls.ConnectionState // for the client's certificate; nil: there is none
+	From          store.Attempt        // where it comes from; its Client and Method are filled in
+}
 
 // Token is an access token as its client gets it.
 type Token struct {
 	Value    secret.Text
 	Lifetime time.Duration
+	Scope    string // empty: all that the client's roles give
 }
 
 // Refusal is an error of the token endpoint (RFC 6749, section 5.2). Its
 // description is fit for the client's eyes and repeats nothing that it sent.
 type Refusal struct {
-	Code        string // invalid_request, invalid_client, unsupported_grant_type, invalid_scope
+	Code        string // invalid_request, invalid_client, invalid_grant, unauthorized_client, unsupported_grant_type, invalid_scope
 	Description string
 }
 
@@ -37,92 +53,82 @@ func (r *Refusal) Status() int {
 }
 
 var (
-	errClient = &Refusal{"invalid_client", "the client could not be authenticated"}
-	errGrant  = &Refusal{"unsupported_grant_type", "the one grant_type here is client_credentials"}
-	errScope  = &Refusal{"invalid_scope", "there are no scopes: leave scope out"}
+	errClient    = &Refusal{"invalid_client", "the client could not be authenticated"}
+	errAssertion = &Refusal{"invalid_grant", "the assertion was not accepted"}
+	errGrant     = &Refusal{"unsupported_grant_type", "want client_credentials or " + grantJWT}
+	errScope     = &Refusal{"invalid_scope", access.ErrScope.Error()}
+	errOthers    = &Refusal{"unauthorized_client", "the token belongs to another client"}
 )
 
 func invalidRequest(description string) *Refusal { return &Refusal{"invalid_request", description} }
 
-// Exchange answers a token request: header is the Authorization header, empty
-// when there is none, form the parameters of the body. The client authenticates
-// by client_secret_basic or client_secret_post, by exactly one of them. The
-// attempt says where the request comes from; its Client is filled in. What is
-// wrong with the request is a *Refusal; any other error means that it could not
-// be judged.
-func (a *Authority) Exchange(ctx context.Context, header string, form url.Values, from store.Attempt) (Token, error) {
-	for name, values := range form {
-		if len(values) > 1 && known[name] {
-			return Token{}, invalidRequest("the parameter " + name + " is repeated")
+// Exchange answers a token request. What is wrong with the request is a
+// *Refusal; any other error means that it could not be judged.
+func (a *Authority) Exchange(ctx context.Context, q Request) (Token, error) {
+	if err := q.checkForm(); err != nil {
+		return Token{}, err
+	}
+	scope, err := access.ParseScope(q.Form.Get("scope"))
+	if err != nil {
+		return Token{}, errScope
+	}
+	switch grant := q.Form.Get("grant_type"); grant {
+	case "":
+		return Token{}, invalidRequest("grant_type is missing")
+	case grantCredentials:
+		client, err := a.authenticateClient(ctx, q)
+		if err != nil {
+			return Token{}, err
 		}
+		return a.issue(ctx, client, scope, a.lifetime)
+	case grantJWT:
+		return a.exchangeVouched(ctx, q, scope)
 	}
-	name, value, err := credentials(header, form)
-	if err != nil {
-		return Token{}, err
-	}
-	if err := checkGrant(form); err != nil {
-		return Token{}, err
-	}
-	from.Client = name
-	client, err := a.directory.VerifySecret(ctx, from, value)
-	if errors.Is(err, store.ErrUnauthenticated) {
-		return Token{}, errClient
-	}
-	if err != nil {
-		return Token{}, err
-	}
-	return a.issue(ctx, client)
+	return Token{}, errGrant
 }
 
 // known are the parameters that count; RFC 6749, section 3.2, wants others to
 // be ignored.
-var known = map[string]bool{"grant_type": true, "client_id": true, "client_secret": true, "scope": true}
+var known = map[string]bool{
+	"grant_type": true, "client_id": true, "client_secret": true, "scope": true, "token": true,
+	"client_assertion": true, "client_assertion_type": true, "assertion": true,
+}
 
-func checkGrant(form url.Values) error {
-	switch grant := form.Get("grant_type"); {
-	case grant == "":
-		return invalidRequest("grant_type is missing")
-	case grant != "client_credentials":
-		return errGrant
-	case form.Get("scope") != "":
-		return errScope
+func (q *Request) checkForm() error {
+	for name, values := range q.Form {
+		if len(values) > 1 && known[name] {
+			return invalidRequest("the parameter " + name + " is repeated")
+		}
 	}
 	return nil
 }
 
-// clientName is how clients are named. What is not a name is not looked up and
-// reaches no log: it may be a secret in the wrong place.
-var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
-// credentials finds the client's name and secret in the header or the form.
-func credentials(header string, form url.Values) (string, secret.Text, error) {
-	name, value := form.Get("client_id"), form.Get("client_secret")
-	if header != "" {
-		if value != "" {
-			return "", secret.Text{}, invalidRequest("the client authenticates in two ways at once")
-		}
-		basicName, basicValue, ok := basic(header)
-		if !ok || name != "" && name != basicName {
-			return "", secret.Text{}, errClient
-		}
-		name, value = basicName, basicValue
+// exchangeVouched turns a token of an outside issuer into one of ours, which
+// lives no longer.
+func (a *Authority) exchangeVouched(ctx context.Context, q Request, scope *access.Scope) (Token, error) {
+	if q.ways() > 0 {
+		return Token{}, invalidRequest("with this grant the assertion alone says who the client is")
 	}
-	if !clientName.MatchString(name) || value == "" {
-		return "", secret.Text{}, errClient
+	from := q.From
+	from.Method = "jwt-bearer"
+	if from.Client = q.Form.Get("client_id"); from.Client != "" && !clientName.MatchString(from.Client) {
+		return Token{}, errAssertion
 	}
-	return name, secret.New(value), nil
-}
-
-// basic reads an Authorization header of client_secret_basic, in which name and
-// secret are form-encoded before they are put together (RFC 6749, section
-// 2.3.1).
-func basic(header string) (name, value string, ok bool) {
-	r := http.Request{Header: http.Header{"Authorization": {header}}}
-	name, value, ok = r.BasicAuth()
-	if !ok {
-		return "", "", false
+	assertion := q.Form.Get("assertion")
+	if assertion == "" {
+		return Token{}, invalidRequest("assertion is missing")
 	}
-	name, errName := url.QueryUnescape(name)
-	value, errValue := url.QueryUnescape(value)
-	return name, value, errName == nil && errValue == nil
+	var expires time.Time
+	client, err := a.directory.AuthenticateVouched(ctx, from, issuerIn(assertion), func(i store.Issuer) (v store.Vouched, err error) {
+		v, err = a.verifyVouched(ctx, assertion, i)
+		expires = v.Expires
+		return v, err
+	})
+	if errors.Is(err, store.ErrUnauthenticated) {
+		return Token{}, errAssertion
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	return a.issue(ctx, client, scope, min(a.lifetime, expires.Sub(a.now())))
 }

@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"strongroom/store"
 )
 
 func TestExchange(t *testing.T) {
@@ -45,12 +43,20 @@ func TestExchange(t *testing.T) {
 		{"bad escape", "Basic aW52b2ljaW5nOiV6eg==", grant(), "invalid_client"},
 		{"no grant", good, form(), "invalid_request"},
 		{"other grant", good, form("grant_type", "password"), "unsupported_grant_type"},
-		{"scope", good, grant("scope", "read"), "invalid_scope"},
+		{"scope", good, grant("scope", "read:acme-* update"), ""},
+		{"not a scope", good, grant("scope", "fly"), "invalid_scope"},
+		{"an assertion beside a secret", "", grant("client_id", "invoicing", "client_secret", "x", "client_assertion", "a"), "invalid_request"},
+		{"an assertion beside a header", good, grant("client_assertion_type", assertionType), "invalid_request"},
+		{"an assertion without its type", "", grant("client_assertion", "a.b.c"), "invalid_request"},
+		{"an assertion of another type", "", grant("client_assertion", "a.b.c", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"), "invalid_request"},
+		{"an assertion that is none", "", grant("client_assertion", "a.b.c", "client_assertion_type", assertionType), "invalid_client"},
+		{"an assertion as the grant and a secret", good, form("grant_type", grantJWT, "assertion", "a.b.c"), "invalid_request"},
+		{"no assertion as the grant", "", form("grant_type", grantJWT), "invalid_request"},
 		{"repeated", good, grant("grant_type", "client_credentials"), "invalid_request"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			token, err := f.Exchange(t.Context(), c.header, c.form, store.Attempt{})
+			token, err := f.Exchange(t.Context(), Request{Authorization: c.header, Form: c.form})
 			var refusal *Refusal
 			switch {
 			case c.want == "" && (err != nil || token.Value.IsZero()):
@@ -67,10 +73,10 @@ func TestExchange(t *testing.T) {
 func TestRefusalsRepeatNothing(t *testing.T) {
 	f := newFixture(t)
 	const marker = "marker-7f3a"
-	for _, name := range []string{"grant_type", "client_id", "client_secret", "scope"} {
+	for _, name := range []string{"grant_type", "client_id", "client_secret", "scope", "client_assertion", "client_assertion_type"} {
 		form := f.post()
 		form.Set(name, marker)
-		_, err := f.Exchange(t.Context(), "", form, store.Attempt{})
+		_, err := f.Exchange(t.Context(), Request{Form: form})
 		if err == nil || strings.Contains(err.Error(), marker) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -81,7 +87,7 @@ func TestWhatIsNoNameIsNotLookedUp(t *testing.T) {
 	f := newFixture(t)
 	form := f.post()
 	form.Set("client_id", "A Secret In The Wrong Place")
-	if _, err := f.Exchange(t.Context(), "", form, store.Attempt{}); err == nil {
+	if _, err := f.Exchange(t.Context(), Request{Form: form}); err == nil {
 		t.Fatal("accepted")
 	}
 	if f.dir.last.Client != "" {

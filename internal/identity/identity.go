@@ -1,39 +1,52 @@
-// Package identity turns a client's secret into an access token (OAuth 2.0
-// client credentials, RFC 6749, section 4.4) and an access token into the
-// principal that the store decides by.
+// Package identity is an OAuth 2.0 authorisation server for machines. It turns
+// what a client can prove (a secret, a signature, a certificate, the word of an
+// outside issuer) into an access token, and an access token into the principal
+// that the store decides by.
 //
 // Access tokens are JSON Web Tokens as RFC 9068 profiles them, signed with
-// Ed25519. A token proves who asks and nothing more: roles and labels are
-// looked up again at every request, so a change of them, a deleted secret and a
-// deleted client count at once.
+// Ed25519. A token proves who asks and, by its scope, what it may be used for
+// at most: roles and labels are looked up again at every request, so a change
+// of them, a credential that was taken away, a revoked token and a deleted
+// client count at once.
 package identity
 
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/outbound"
 	"strongroom/internal/secret"
-	"strongroom/internal/uid"
 	"strongroom/store"
 )
 
 // Directory knows the clients. The store is one. Its methods are safe for
 // concurrent use.
 type Directory interface {
+	// AuthMethod returns how a client authenticates, empty when there is none.
+	AuthMethod(client string) string
 	// VerifySecret checks and audits a client's secret, in a time that does
 	// not tell why it failed. A failure is store.ErrUnauthenticated.
 	VerifySecret(ctx context.Context, a store.Attempt, value secret.Text) (store.VerifiedClient, error)
+	// Authenticate judges and audits every other way to be a client.
+	Authenticate(ctx context.Context, a store.Attempt, prove func(store.Registration) (store.Proven, error)) (store.VerifiedClient, error)
+	// AuthenticateVouched judges and audits the word of an outside issuer.
+	AuthenticateVouched(ctx context.Context, a store.Attempt, url string, verify func(store.Issuer) (store.Vouched, error)) (store.VerifiedClient, error)
 	// Principal returns a fresh principal of the client as it is now, or
-	// store.ErrUnauthenticated when the client or the secret is gone.
-	Principal(client string, clientUID uid.UID, secretID string) (*access.Principal, error)
+	// store.ErrUnauthenticated when the token counts no more.
+	Principal(t *store.TokenRef) (*access.Principal, error)
 	// SigningKeys returns the keys that tokens are signed with; at least one.
 	SigningKeys(ctx context.Context) ([]store.SigningKey, error)
+	// RevokeToken ends a token, and InspectToken tells whether it is good, as
+	// far as the client that asks may do so. Both are audited.
+	RevokeToken(ctx context.Context, by store.VerifiedClient, a store.Attempt, t store.IssuedToken) error
+	InspectToken(ctx context.Context, by store.VerifiedClient, a store.Attempt, t store.IssuedToken) (bool, error)
 }
 
 // ErrToken comes when a bearer token is not one that this server issued for
-// itself, or has expired: which of these is not told.
+// itself, has expired or was revoked: which of these is not told.
 var ErrToken = errors.New("the access token is not valid")
 
 // Config says how tokens are made. Zero values mean the defaults.
@@ -44,6 +57,7 @@ type Config struct {
 	Lifetime  time.Duration    // of a token; default 15 minutes
 	CacheSize int              // verified tokens held; default 4096, at most that many
 	Now       func() time.Time // nil: time.Now
+	Outbound  *outbound.Client // fetches keys that are kept elsewhere; nil: from public addresses
 }
 
 // Authority issues and checks access tokens. It is safe for concurrent use.
@@ -55,6 +69,9 @@ type Authority struct {
 	now       func() time.Time
 	keys      keyring
 	verified  *cache
+	outbound  *outbound.Client
+	remote    remoteKeys
+	providers providers
 }
 
 // New returns an authority. It asks its directory for nothing yet: signing
@@ -75,9 +92,16 @@ func New(c Config) (*Authority, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Outbound == nil {
+		c.Outbound = outbound.New(outbound.Options{})
+	}
 	return &Authority{
 		directory: c.Directory, issuer: c.Issuer, audience: c.Audience,
 		lifetime: c.Lifetime, now: c.Now, verified: newCache(c.CacheSize),
-		keys: keyring{directory: c.Directory, now: c.Now},
+		keys:     keyring{directory: c.Directory, now: c.Now},
+		outbound: c.Outbound, remote: remoteKeys{fetch: c.Outbound.Get, now: c.Now},
 	}, nil
 }
+
+// endpoint returns the URL of one of the server's own paths.
+func (a *Authority) endpoint(path string) string { return strings.TrimSuffix(a.issuer, "/") + path }

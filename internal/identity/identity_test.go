@@ -20,15 +20,17 @@ import (
 	"strongroom/store"
 )
 
-// directory is a Directory with one client.
+// directory is a Directory with one client, which has a secret.
 type directory struct {
-	client  store.VerifiedClient
-	secret  string
-	keys    []store.SigningKey
-	gone    atomic.Bool  // the client, or its secret, was deleted
-	down    atomic.Bool  // the key service is away
-	fetches atomic.Int64 // of the signing keys
-	last    store.Attempt
+	Directory // nil: nothing else is asked
+	client    store.VerifiedClient
+	secret    string
+	keys      []store.SigningKey
+	gone      atomic.Bool  // the client, or its secret, was deleted
+	down      atomic.Bool  // the key service is away
+	fetches   atomic.Int64 // of the signing keys
+	last      store.Attempt
+	policy    *access.Policy
 }
 
 func (d *directory) VerifySecret(_ context.Context, a store.Attempt, value secret.Text) (store.VerifiedClient, error) {
@@ -42,11 +44,11 @@ func (d *directory) VerifySecret(_ context.Context, a store.Attempt, value secre
 	return d.client, nil
 }
 
-func (d *directory) Principal(client string, id uid.UID, secretID string) (*access.Principal, error) {
-	if d.gone.Load() || client != d.client.Client || id != d.client.ClientUID || secretID != d.client.SecretID {
+func (d *directory) Principal(t *store.TokenRef) (*access.Principal, error) {
+	if d.gone.Load() || t.Client != d.client.Client || t.ClientUID != d.client.ClientUID || t.SecretID != d.client.SecretID {
 		return nil, store.ErrUnauthenticated
 	}
-	return &access.Principal{Client: client, ClientUID: id}, nil
+	return &access.Principal{Client: t.Client, ClientUID: t.ClientUID, SecretID: t.SecretID, TokenID: t.TokenID, Policy: d.policy}, nil
 }
 
 func (d *directory) SigningKeys(context.Context) ([]store.SigningKey, error) {
@@ -62,7 +64,7 @@ func signingKey(id string, fill byte, at time.Time) store.SigningKey {
 	for i := range seed {
 		seed[i] = fill
 	}
-	return store.SigningKey{ID: id, Seed: seed, CreatedAt: at}
+	return store.SigningKey{ID: id, Seed: seed, CreatedAt: at, SignsFrom: at}
 }
 
 // fixture is an authority over a directory and a clock that a test sets.
@@ -89,7 +91,7 @@ func newFixture(t testing.TB) *fixture {
 
 func (f *fixture) token(t testing.TB) string {
 	t.Helper()
-	token, err := f.Exchange(t.Context(), "", f.post(), store.Attempt{Address: "192.0.2.1"})
+	token, err := f.Exchange(t.Context(), Request{Form: f.post(), From: store.Attempt{Address: "192.0.2.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,20 +208,21 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		t.Fatalf("the unchanged token is refused: %v", err)
 	}
 	cases := map[string]string{
-		"no type":         f.forge(t, "", nil),
-		"other type":      f.forge(t, "JWT", nil),
-		"other issuer":    f.forge(t, "at+jwt", put("iss", "urn:other")),
-		"other audience":  f.forge(t, "at+jwt", put("aud", "urn:other")),
-		"no audience":     f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "aud") }),
-		"no expiry":       f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "exp") }),
-		"no issuing time": f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "iat") }),
-		"no id":           f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "jti") }),
-		"from the future": f.forge(t, "at+jwt", put("iat", f.clock.Unix()+120)),
-		"other subject":   f.forge(t, "at+jwt", put("sub", "somebody")),
-		"other client":    f.forge(t, "at+jwt", func(c map[string]any) { c["sub"], c["client_id"] = "else", "else" }),
-		"other secret":    f.forge(t, "at+jwt", put("secret_id", "s2")),
-		"bad uid":         f.forge(t, "at+jwt", put("client_uid", "x")),
-		"no token":        "", "noise": "a.b.c", "long": strings.Repeat("a", maxToken+1),
+		"no type":              f.forge(t, "", nil),
+		"other type":           f.forge(t, "JWT", nil),
+		"other issuer":         f.forge(t, "at+jwt", put("iss", "urn:other")),
+		"other audience":       f.forge(t, "at+jwt", put("aud", "urn:other")),
+		"no audience":          f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "aud") }),
+		"no expiry":            f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "exp") }),
+		"no issuing time":      f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "iat") }),
+		"no id":                f.forge(t, "at+jwt", func(c map[string]any) { delete(c, "jti") }),
+		"from the future":      f.forge(t, "at+jwt", put("iat", f.clock.Unix()+120)),
+		"other subject":        f.forge(t, "at+jwt", put("sub", "somebody")),
+		"other client":         f.forge(t, "at+jwt", func(c map[string]any) { c["sub"], c["client_id"] = "else", "else" }),
+		"a scope that is none": f.forge(t, "at+jwt", put("scope", "fly")),
+		"other secret":         f.forge(t, "at+jwt", put("secret_id", "s2")),
+		"bad uid":              f.forge(t, "at+jwt", put("client_uid", "x")),
+		"no token":             "", "noise": "a.b.c", "long": strings.Repeat("a", maxToken+1),
 	}
 	for name, token := range cases {
 		if _, err := f.Authenticate(t.Context(), token); !errors.Is(err, ErrToken) {
@@ -270,8 +273,16 @@ func TestEveryByteOfATokenCounts(t *testing.T) {
 func TestKeyRotation(t *testing.T) {
 	f := newFixture(t)
 	old := f.token(t)
-	f.dir.keys = append(f.dir.keys, signingKey("k2", 2, f.clock.Add(time.Minute)))
+	f.dir.keys = append(f.dir.keys, signingKey("k2", 2, f.clock.Add(keysFor+time.Minute)))
 	f.clock = f.clock.Add(keysFor)
+	if h, _ := jwt.ParseSigned(f.token(t), []jose.SignatureAlgorithm{jose.EdDSA}); h.Headers[0].KeyID != "k1" {
+		t.Errorf("signed with %s before its time", h.Headers[0].KeyID)
+	}
+	set, err := f.JWKS(t.Context())
+	if err != nil || len(set.Keys) != 2 || set.Keys[0].KeyID != "k2" || !set.Keys[0].IsPublic() || set.Keys[0].Use != "sig" {
+		t.Errorf("the next key is not shown: %v", err)
+	}
+	f.clock = f.clock.Add(time.Minute)
 	fresh := f.token(t)
 	for name, token := range map[string]string{"old": old, "new": fresh} {
 		if _, err := f.Authenticate(t.Context(), token); err != nil {
@@ -302,7 +313,7 @@ func TestUnknownKeyIDsAskNowAndThen(t *testing.T) {
 func TestOutage(t *testing.T) {
 	f := newFixture(t)
 	f.dir.down.Store(true)
-	if _, err := f.Exchange(t.Context(), "", f.post(), store.Attempt{}); !errors.Is(err, store.ErrKeyServiceUnavailable) {
+	if _, err := f.Exchange(t.Context(), Request{Form: f.post()}); !errors.Is(err, store.ErrKeyServiceUnavailable) {
 		t.Errorf("Exchange: %v", err)
 	}
 	if _, err := f.Authenticate(t.Context(), newFixture(t).token(t)); !errors.Is(err, store.ErrKeyServiceUnavailable) {

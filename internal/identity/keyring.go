@@ -4,11 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"strongroom/store"
 )
 
 const (
@@ -21,10 +20,26 @@ const (
 
 // keyset is the signing keys at one moment; it is never changed.
 type keyset struct {
-	signID  string
-	sign    ed25519.PrivateKey
+	signers []signer // the one that begins last first; at least one
 	verify  map[string]ed25519.PublicKey
 	fetched time.Time
+}
+
+type signer struct {
+	id   string
+	key  ed25519.PrivateKey
+	from time.Time
+}
+
+// signer returns the key that signs now: of those that have begun, the one that
+// began last. When none has, a clock went back, and the first one signs.
+func (k *keyset) signer(now time.Time) signer {
+	for _, s := range k.signers {
+		if !s.from.After(now) {
+			return s
+		}
+	}
+	return k.signers[len(k.signers)-1]
 }
 
 // keyring holds the signing keys of the directory.
@@ -65,7 +80,6 @@ func (k *keyring) fetch(ctx context.Context) (*keyset, error) {
 		return nil, err
 	}
 	set := &keyset{verify: make(map[string]ed25519.PublicKey, len(keys)), fetched: k.now()}
-	var newest *store.SigningKey
 	for i := range keys {
 		key := &keys[i]
 		if len(key.Seed) != ed25519.SeedSize {
@@ -73,13 +87,12 @@ func (k *keyring) fetch(ctx context.Context) (*keyset, error) {
 		}
 		private := ed25519.NewKeyFromSeed(key.Seed)
 		set.verify[key.ID] = private.Public().(ed25519.PublicKey)
-		if newest == nil || key.CreatedAt.After(newest.CreatedAt) {
-			newest, set.signID, set.sign = key, key.ID, private
-		}
+		set.signers = append(set.signers, signer{key.ID, private, key.SignsFrom})
 	}
-	if newest == nil {
+	if len(set.signers) == 0 {
 		return nil, errors.New("identity: there is no signing key")
 	}
+	slices.SortFunc(set.signers, func(a, b signer) int { return b.from.Compare(a.from) })
 	return set, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"strongroom/internal/access"
 	"strongroom/internal/secret"
 	"strongroom/internal/uid"
 	"strongroom/store"
@@ -26,33 +27,35 @@ type claims struct {
 	jwt.Claims
 	ClientID  string  `json:"client_id"`
 	ClientUID uid.UID `json:"client_uid"`
-	SecretID  string  `json:"secret_id"`
+	SecretID  string  `json:"secret_id"` // or the credential that it proved
+	Scope     string  `json:"scope,omitempty"`
 }
 
-// issue makes an access token for a client whose secret was right.
-func (a *Authority) issue(ctx context.Context, c store.VerifiedClient) (Token, error) {
+// issue makes an access token for a client that authenticated.
+func (a *Authority) issue(ctx context.Context, c store.VerifiedClient, scope *access.Scope, lifetime time.Duration) (Token, error) {
 	set, err := a.keys.get(ctx, keysFor)
 	if err != nil {
 		return Token{}, err
 	}
-	key := jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: set.sign, KeyID: set.signID}}
+	now := a.now()
+	sign := set.signer(now)
+	key := jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: sign.key, KeyID: sign.id}}
 	signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType(tokenType))
 	if err != nil {
 		return Token{}, err
 	}
-	now := a.now()
 	text, err := jwt.Signed(signer).Claims(claims{
 		Claims: jwt.Claims{
 			Issuer: a.issuer, Subject: c.Client, Audience: jwt.Audience{a.audience},
-			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(a.lifetime)),
+			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(lifetime)),
 			ID: uid.New().String(),
 		},
-		ClientID: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID,
+		ClientID: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, Scope: scope.String(),
 	}).Serialize()
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Value: secret.New(text), Lifetime: a.lifetime}, nil
+	return Token{Value: secret.New(text), Lifetime: lifetime, Scope: scope.String()}, nil
 }
 
 // verify checks a token's form, signature and claims. Everything that is wrong
@@ -70,9 +73,13 @@ func (a *Authority) verify(ctx context.Context, text string) (*grant, error) {
 	if key == nil || token.Claims(key, &c) != nil || !a.acceptable(&c) {
 		return nil, ErrToken
 	}
+	scope, err := access.ParseScope(c.Scope)
+	if err != nil {
+		return nil, ErrToken
+	}
 	return &grant{
-		client: c.ClientID, clientUID: c.ClientUID, secretID: c.SecretID,
-		tokenID: c.ID, expires: c.Expiry.Time(),
+		TokenRef: store.TokenRef{Client: c.ClientID, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.ID},
+		issued:   c.IssuedAt.Time(), expires: c.Expiry.Time(), scope: scope, remote: a.remote.holding(c.SecretID),
 	}, nil
 }
 

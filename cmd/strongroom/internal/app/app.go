@@ -81,8 +81,12 @@ func (a *App) listen(o Options) (err error) {
 	if err := a.Server.Listen(); err != nil {
 		return err
 	}
+	fetch, err := outboundClient(o.Config.Outbound)
+	if err != nil {
+		return err
+	}
 	tokens.Authority, err = identity.New(identity.Config{
-		Directory: a.Store, Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime),
+		Directory: a.Store, Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
 	})
 	return err
 }

@@ -106,6 +106,9 @@ func (b *Base) deps(c config.Config, logger *slog.Logger) store.Deps {
 			Capacity: c.Leases.Capacity, Lease: time.Duration(c.Leases.Lease), Refresh: time.Duration(c.Leases.Refresh),
 			HardCap: time.Duration(c.Leases.HardCap), Deadline: time.Duration(c.Leases.Deadline),
 		},
+		Signing: store.SigningSchedule{
+			Every: time.Duration(c.SigningKeyEvery), Keep: time.Duration(c.TokenLifetime) + 5*time.Minute,
+		},
 		Limits: store.Limits{
 			Integrations: c.Limits.Integrations, Fields: c.Limits.Fields, RecordBytes: c.Limits.RecordBytes,
 		},
