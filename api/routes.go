@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"strongroom/internal/limits"
 )
 
 // resource is a path with its methods. It dispatches on the method itself: the
@@ -50,16 +52,37 @@ func (s *Server) add(router *mux.Router, prefix, route string, endpoints ...endp
 		e := &endpoints[i]
 		e.route = r.route
 		e.seen = s.Metrics.Endpoint(e.route, e.method)
+		e.group = e.groupOf()
 		r.endpoints = append(r.endpoints, e)
 	}
 	allow := []string{r.allow()}
-	r.other = &endpoint{route: r.route, rule: public, seen: s.Metrics.Endpoint(r.route, "other"),
+	r.other = &endpoint{route: r.route, rule: public, group: limits.GroupOther, seen: s.Metrics.Endpoint(r.route, "other"),
 		run: func(c *call) error {
 			c.w.Header()["Allow"] = allow
 			return errMethod
 		}}
 	s.tree = append(s.tree, r)
 	router.Handle(pattern(route), r)
+}
+
+// groupOf tells what kind of route an endpoint is, for the limits.
+func (e *endpoint) groupOf() limits.Group {
+	_, records, inRecords := strings.Cut(e.route, "/records")
+	switch {
+	case e.route == "/oauth2/token":
+		return limits.GroupToken
+	case e.rule&public != 0:
+		return limits.GroupOther
+	case e.rule&stream != 0:
+		return limits.GroupBulk
+	case !inRecords:
+		return limits.GroupAdmin
+	case records == ":search" || records == ":lookup":
+		return limits.GroupSearch
+	case e.method == http.MethodGet:
+		return limits.GroupRead
+	}
+	return limits.GroupWrite
 }
 
 // pattern turns a path of the document into one of the router. A field's path
@@ -73,7 +96,7 @@ func pattern(route string) string {
 // be another field's.
 func (s *Server) newRouter() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
-	missing := &endpoint{route: "none", rule: public, seen: s.Metrics.Endpoint("none", "other"),
+	missing := &endpoint{route: "none", rule: public, group: limits.GroupOther, seen: s.Metrics.Endpoint("none", "other"),
 		run: func(*call) error { return errNoRoute }}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(missing, w, r) })
 	return router
@@ -101,8 +124,8 @@ func (s *Server) apiRouter() http.Handler {
 	s.collectionRoutes(router, router.PathPrefix("/v1/integrations").Subrouter())
 	s.accessRoutes(router.PathPrefix("/v1").Subrouter())
 	s.add(router, "", "/oauth2/token", endpoint{method: "POST", run: s.token, body: mediaForm, rule: public})
-	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
-	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public | vital})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
 	return router
 }
@@ -163,6 +186,11 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.listSecrets},
 		endpoint{method: "POST", run: s.createSecret, body: mediaJSON, rule: keyed | optional})
 	s.add(r, prefix, "/clients/{client}/secrets/{secret}", endpoint{method: "DELETE", run: s.deleteSecret})
+	s.add(r, prefix, "/limits", endpoint{method: "GET", run: s.listLimits})
+	s.add(r, prefix, "/limits/{limit}",
+		endpoint{method: "GET", run: s.getLimit},
+		endpoint{method: "PUT", run: s.putLimit, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteLimit})
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
 }
 
@@ -170,10 +198,10 @@ func (s *Server) accessRoutes(r *mux.Router) {
 func (s *Server) opsRouter() http.Handler {
 	router := s.newRouter()
 	scrape := s.Metrics.Handler()
-	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public, run: func(c *call) error {
+	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public | vital, run: func(c *call) error {
 		return c.delegate(scrape)
 	}})
-	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public})
-	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public | vital})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
 	return router
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"strongroom/internal/limits"
 )
 
 // The time-outs of both servers. A body of the largest ordinary size arrives
@@ -71,6 +73,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 2)
+	if s.Gate != nil {
+		door := limits.NewDoor(s.running.apiNet, s.Gate.Limiter)
+		s.Gate.Door.Store(door)
+		s.running.apiNet = door
+	}
 	s.running.api = s.start(s.running.apiNet, s.api, failed)
 	s.running.ops = s.start(s.running.opsNet, s.ops, failed)
 	select {

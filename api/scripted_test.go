@@ -15,6 +15,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 	"strongroom/internal/schema"
 	"strongroom/internal/secret"
@@ -212,6 +213,22 @@ func (s *scripted) DeleteRole(_ context.Context, c store.Caller, name string) er
 }
 
 var aClient = store.Client{Name: "invoicing", UID: uid.New(), Roles: []string{"billing-reader"}, Version: 7, CreatedAt: at, UpdatedAt: at}
+
+var aLimit = store.Limit{Name: "invoicing-daily", Version: 8, CreatedAt: &at, UpdatedAt: &at, Limit: &limits.Definition{
+	Per: limits.PerClient, Requests: []limits.Window{{Limit: 10, Window: limits.Span(time.Second)}}}, Use: limits.Use{Most: []limits.Count{}}}
+
+func (s *scripted) PutLimit(_ context.Context, c store.Caller, name string, raw []byte, p store.Precondition) (store.Limit, store.PutResult, error) {
+	return aLimit, s.put, s.called(c, name, p)
+}
+func (s *scripted) GetLimit(_ context.Context, c store.Caller, name string) (store.Limit, error) {
+	return aLimit, s.called(c, name, nil)
+}
+func (s *scripted) ListLimits(_ context.Context, c store.Caller) ([]store.Limit, error) {
+	return []store.Limit{aLimit}, s.called(c, nil, nil)
+}
+func (s *scripted) DeleteLimit(_ context.Context, c store.Caller, name string) error {
+	return s.called(c, name, nil)
+}
 
 func (s *scripted) PutClient(_ context.Context, c store.Caller, name string, spec store.ClientSpec, p store.Precondition) (store.Client, store.PutResult, error) {
 	return aClient, s.put, s.called(c, spec, p)

@@ -20,6 +20,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 	"strongroom/store"
 )
@@ -28,6 +29,8 @@ import (
 // methods are safe for concurrent use.
 type Tokens interface {
 	Authenticate(ctx context.Context, bearer string) (*access.Principal, error)
+	// Known reports, at next to no cost, whether a token was found good before.
+	Known(bearer string) bool
 	Exchange(ctx context.Context, header string, form url.Values, from store.Attempt) (identity.Token, error)
 }
 
@@ -41,6 +44,7 @@ type Store interface {
 	transfer
 	roles
 	clients
+	limiting
 	secrets
 	keeper
 }
@@ -50,6 +54,7 @@ type Config struct {
 	Store   Store
 	Tokens  Tokens
 	Metrics *metrics.Metrics // nil: counted for nobody
+	Gate    *limits.Gate     // nil: nothing is limited
 	Logger  *slog.Logger     // nil: slog.Default
 	TLS     *tls.Config      // of both listeners; required by Listen
 
@@ -80,7 +85,8 @@ func New(c Config) (*Server, error) {
 	}
 	c.defaults()
 	s := &Server{Config: c}
-	s.api = s.apiRouter()
+	s.api = s.front(s.apiRouter())
+	s.watchGate()
 	s.ops = s.opsRouter()
 	return s, nil
 }

@@ -20,6 +20,7 @@ type catalog struct {
 	integrations map[string]*integration
 	roles        map[string]*role
 	clients      map[string]*client
+	limits       map[string]*limit
 	signing      []SigningKey
 	purges       map[uid.UID]*purge
 	damaged      map[string]error // kind 00 id of what did not open
@@ -86,6 +87,7 @@ func newCatalog() *catalog {
 		integrations: map[string]*integration{},
 		roles:        map[string]*role{},
 		clients:      map[string]*client{},
+		limits:       map[string]*limit{},
 		purges:       map[uid.UID]*purge{},
 		damaged:      map[string]error{},
 	}
@@ -98,6 +100,7 @@ func (c *catalog) next() *catalog {
 		integrations: maps.Clone(c.integrations),
 		roles:        maps.Clone(c.roles),
 		clients:      maps.Clone(c.clients),
+		limits:       maps.Clone(c.limits),
 		signing:      c.signing,
 		purges:       maps.Clone(c.purges),
 		damaged:      maps.Clone(c.damaged),

@@ -25,6 +25,8 @@ const (
 	kindClient      = "client"      // id: name
 	kindSecret      = "secret"      // id: client uid "/" secret id
 	kindSigningKey  = "signing-key" // id: key id
+	kindLimit       = "limit"       // id: name
+	kindLimitCounts = "limit-count" // id: a limit's name; what it has counted
 	kindPurge       = "purge"       // id: collection uid, whose values are being removed
 )
 

@@ -26,6 +26,7 @@ func (s *Store) load(ctx context.Context) error {
 		return engineError(err)
 	}
 	l.catalog.repolicy(s.dev)
+	s.enforce(l.catalog)
 	s.catalog.Store(l.catalog)
 	return nil
 }
@@ -46,6 +47,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 	l.collections(tx)
 	l.roles(tx)
 	l.clients(tx)
+	l.limits(tx)
 	openControl(l.system, tx, kindSigningKey, func(id string, _ uint64, doc signingKeyDoc) {
 		l.catalog.signing = append(l.catalog.signing, SigningKey{ID: id, Seed: doc.Seed, CreatedAt: doc.CreatedAt})
 	}, l.damaged(kindSigningKey))

@@ -29,6 +29,8 @@ type Deps struct {
 	Now    func() time.Time // nil: time.Now
 	Leases envelope.Options
 	Limits Limits
+	// Counting counts by the limits that the store keeps; nil: nothing does.
+	Counting Counting
 }
 
 // Limits bound what a store holds. Zero values mean the defaults.
@@ -76,6 +78,9 @@ type Store struct {
 	lastChange atomic.Int64
 	inFlight   sync.Map // idempotency keys under way
 	stats      stats
+	counting   Counting
+
+	countsSaved atomic.Int64 // when the counts of limits were, unix nanoseconds
 
 	background chan struct{} // wakes Run
 }
@@ -179,7 +184,7 @@ func (s *Store) Close() error {
 func bare(d Deps) *Store {
 	s := &Store{
 		engine: d.Engine, keys: d.Keys, audit: d.Audit, logger: d.Logger, now: d.Now,
-		limits: d.Limits.withDefaults(), background: make(chan struct{}, 1),
+		limits: d.Limits.withDefaults(), counting: d.Counting, background: make(chan struct{}, 1),
 	}
 	if s.logger == nil {
 		s.logger = slog.Default()

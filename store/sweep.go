@@ -45,6 +45,7 @@ func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 		s.sweepIntegrations(ctx, &stats),
 		s.sweepPurges(ctx),
 		s.sweepOperations(ctx),
+		s.sweepCounts(ctx),
 		s.backfill(ctx),
 	)
 	return stats, err

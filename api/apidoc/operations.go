@@ -18,6 +18,7 @@ func operations() []operation {
 	all = append(all, manyOperations()...)
 	all = append(all, collectionOperations()...)
 	all = append(all, accessOperations()...)
+	all = append(all, limitOperations()...)
 	return append(all, otherOperations()...)
 }
 
@@ -173,7 +174,25 @@ func accessOperations() []operation {
 			out: []answer{{200, "The token.", jsonOf("Token"), nil},
 				{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, nil},
 				{401, "The client could not be authenticated.", jsonOf("TokenError"), []string{"WWW-Authenticate"}}},
-			errors: []int{413, 415, 500, 503}})
+			errors: []int{413, 415, 429, 500, 503}})
+}
+
+func limitOperations() []operation {
+	const path = "/v1/limits/{limit}"
+	example := obj{"per": "client", "clients": []string{"invoicing"}, "routes": []string{"read"},
+		"requests": []obj{{"limit": 10, "window": "1s"}, {"limit": 100_000, "window": "24h"}}, "concurrency": 20}
+	one := answer{200, "The limit.", jsonOf("Limit"), []string{"ETag"}}
+	return []operation{
+		{method: "get", path: "/v1/limits", id: "listLimits", tag: "access", summary: "List the limits, stored and built in, with their use",
+			out: []answer{{200, "All limits.", jsonOf("LimitList"), nil}}},
+		{method: "get", path: path, id: "getLimit", tag: "access", summary: "Read a limit and its use", out: []answer{one}, errors: []int{404}},
+		{method: "put", path: path, id: "putLimit", tag: "access", summary: "Create or change a limit",
+			description: "It is in force for the next request. One of the name of a built-in limit takes its place.",
+			params:      []string{"If-Match", "If-None-Match-Write"}, in: body("LimitSpec", example),
+			out:    []answer{{200, "Changed.", jsonOf("Limit"), []string{"ETag"}}, {201, "Created.", jsonOf("Limit"), []string{"ETag", "Location"}}},
+			errors: []int{409, 412, 422}},
+		deletion(path, "deleteLimit", "access", "Delete a limit; a built-in one of its name is in force again"),
+	}
 }
 
 func otherOperations() []operation {
