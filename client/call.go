@@ -233,11 +233,12 @@ func readProblem(res *http.Response) error {
 
 // worthRetrying reports whether sending the call again can help and can't harm.
 func worthRetrying(ctx context.Context, q *call, err error) bool {
-	if ctx.Err() != nil || !q.safe {
+	var p *Problem
+	refused := errors.As(err, &p) && p.Status == http.StatusTooManyRequests // before anything was done
+	if ctx.Err() != nil || !q.safe && !refused {
 		return false
 	}
-	var p *Problem
-	if errors.As(err, &p) {
+	if p != nil {
 		return p.Retryable && p.RetryAfter <= maxPause
 	}
 	return true // no answer, or half of one

@@ -165,7 +165,7 @@ func (g *Guard) slow(s *suspect, now int64) {
 	if s.score < slowFrom {
 		return
 	}
-	pause := min(blockFor, time.Duration(math.Exp2(s.score-slowFrom)*float64(time.Second)))
+	pause := time.Duration(min(float64(blockFor), math.Exp2(s.score-slowFrom)*float64(time.Second)))
 	switch {
 	case s.trusted(now):
 		s.next = now + int64(min(pause, trustedPause))

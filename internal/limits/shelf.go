@@ -47,6 +47,11 @@ func (s *shelf[V]) place(sh *shelfShard[V], k key, now int64) int32 {
 	}
 	i := int32(len(sh.items))
 	if len(sh.items) < s.room {
+		if len(sh.items) == cap(sh.items) { // never beyond what may be needed
+			room := min(s.room, max(8, 2*len(sh.items)))
+			sh.items = append(make([]V, 0, room), sh.items...)
+			sh.keys = append(make([]key, 0, room), sh.keys...)
+		}
 		var none V
 		sh.items, sh.keys = append(sh.items, none), append(sh.keys, k)
 	} else if i = s.giveWay(sh, now); i < 0 {
