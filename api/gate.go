@@ -1,15 +1,18 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"strongroom/internal/limits"
+	"strongroom/internal/uid"
 )
 
 // passage is what a call has to do with the gate.
@@ -212,22 +215,29 @@ func (s *Server) blockedStranger(r *http.Request) bool {
 	return r.URL.Path != "/oauth2/token" && s.Gate.Guard.Blocked(addressOf(r)) > 0
 }
 
-// encoded is an answer that is always the same.
+// encoded is an answer that is always the same, but for the id of the request.
 type encoded struct {
-	s      *Server
-	code   string
-	status int
-	header http.Header
-	body   []byte
+	s             *Server
+	code          string
+	status        int
+	header        http.Header
+	before, after []byte
 }
 
 func (s *Server) turnedAway(err error) *encoded {
 	p, _ := problemOf(&limits.Refusal{Is: err, Wait: 5 * time.Second})
+	p.RequestID = uid.Zero.String()
 	body := p.encode()
-	return &encoded{s, p.Code, p.Status, http.Header{
+	before, after, _ := bytes.Cut(body, []byte(p.RequestID))
+	h := http.Header{
 		"Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(len(body))},
-		"Cache-Control": headerNoStore, "Retry-After": {strconv.Itoa(p.retryAfter)}, "Connection": {"close"},
-	}, body}
+		"Cache-Control": headerNoStore, "Vary": headerVary, "X-Content-Type-Options": headerNoSniff,
+		"Content-Security-Policy": headerCSP, "Retry-After": {strconv.Itoa(p.retryAfter)}, "Connection": {"close"},
+	}
+	if !s.Dev {
+		h["Strict-Transport-Security"] = headerHSTS
+	}
+	return &encoded{s, p.Code, p.Status, h, before, after}
 }
 
 func (e *encoded) send(w http.ResponseWriter) {
@@ -235,7 +245,9 @@ func (e *encoded) send(w http.ResponseWriter) {
 	for name, values := range e.header {
 		h[name] = values
 	}
+	id := uid.New().String()
+	h["X-Request-Id"] = []string{id}
 	e.s.Metrics.Problem(e.code)
 	w.WriteHeader(e.status)
-	_, _ = w.Write(e.body)
+	_, _ = w.Write(slices.Concat(e.before, []byte(id), e.after))
 }

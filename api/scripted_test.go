@@ -287,6 +287,7 @@ type fixture struct {
 	client *http.Client
 	log    *lockedBuffer
 	token  string
+	gate   *limits.Gate
 }
 
 // lockedBuffer is a log that a test can read while it is written.
@@ -319,12 +320,15 @@ func newScripted(t testing.TB) *fixture {
 // serve starts a server over a store, both listeners, over TLS.
 func (f *fixture) serve(s Store, d identity.Directory) {
 	f.t.Helper()
+	if f.gate != nil {
+		d = identity.Guarded(d, f.gate.Guard)
+	}
 	tokens, err := identity.New(identity.Config{Directory: d, Issuer: "urn:strongroom:test"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	f.server, err = New(Config{Store: s, Tokens: tokens, Logger: logger, Metrics: metrics.New("test", s.Ready)})
+	f.server, err = New(Config{Store: s, Tokens: tokens, Logger: logger, Gate: f.gate, Metrics: metrics.New("test", s.Ready)})
 	if err != nil {
 		f.t.Fatal(err)
 	}

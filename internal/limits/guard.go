@@ -162,14 +162,14 @@ func (s *suspect) fail(now int64, weight float64) { s.score, s.at = s.decayed(no
 
 // slow makes a pair wait, longer with each failure.
 func (g *Guard) slow(s *suspect, now int64) {
-	if s.score < slowFrom {
+	if s.score < slowFrom-0.5 { // the failures before have decayed a little
 		return
 	}
 	pause := time.Duration(min(float64(blockFor), math.Exp2(s.score-slowFrom)*float64(time.Second)))
 	switch {
 	case s.trusted(now):
 		s.next = now + int64(min(pause, trustedPause))
-	case s.score >= blockFrom-0.5: // the failures before have decayed a little
+	case s.score >= blockFrom-0.5:
 		g.block(s, now, blockFor)
 	default:
 		s.next = now + int64(pause)

@@ -416,9 +416,9 @@ func FuzzParse(f *testing.F) {
 func BenchmarkThreeLimits(b *testing.B) {
 	l := New(time.Now)
 	l.Define(parseAll(b, map[string]string{
-		"client": `{"per":"client","requests":[{"limit":2000000000,"window":"1s"},{"limit":2000000000,"window":"24h"}]}`,
-		"role":   `{"per":"role","requests":[{"limit":2000000000,"window":"1s"},{"limit":2000000000,"window":"24h"}]}`,
-		"total":  `{"per":"total","routes":["read"],"requests":[{"limit":2000000000,"window":"1s"}],"concurrency":1000}`,
+		"client":              `{"per":"client","requests":[{"limit":2000000000,"window":"1s"},{"limit":2000000000,"window":"24h"}]}`,
+		"role":                `{"per":"role","requests":[{"limit":2000000000,"window":"1s"},{"limit":2000000000,"window":"24h"}]}`,
+		"total":               `{"per":"total","routes":["read"],"requests":[{"limit":2000000000,"window":"1s"}],"concurrency":1000}`,
 		"default-concurrency": `{"per":"client","concurrency":1,"disabled":true}`,
 	}))
 	q := request("a")
