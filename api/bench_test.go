@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -25,7 +27,10 @@ func (q *quick) GetRecord(context.Context, store.Caller, store.RecordRef, store.
 	return q.one, nil
 }
 
-func newQuick(b *testing.B) (*Server, string) {
+func newQuick(b *testing.B) (*Server, string) { return newQuickBehind(b, nil) }
+
+func newQuickBehind(b *testing.B, gate *limits.Gate) (*Server, string) {
+	b.Helper()
 	q := &quick{scripted: newScript()}
 	q.one = q.record
 	q.one.Fields = nil
@@ -41,7 +46,7 @@ func newQuick(b *testing.B) (*Server, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := New(Config{Store: q, Tokens: tokens, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	s, err := New(Config{Store: q, Tokens: tokens, Gate: gate, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -62,6 +67,43 @@ func BenchmarkRead(b *testing.B) {
 	r := httptest.NewRequest("GET", someRecord, nil)
 	r.Header.Set("Authorization", bearer)
 	r.Header.Set("User-Agent", "bench")
+	w := &nowhere{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		s.Handler().ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkReadBehindTheGate is the same with the gate before it, the default
+// limits and three that match: the difference is what limits cost.
+func BenchmarkReadBehindTheGate(b *testing.B) {
+	gate := limits.NewGate(time.Now, nil)
+	defs := map[string]*limits.Definition{}
+	for name, per := range map[string]limits.Scope{"one": limits.PerClient, "two": limits.InTotal, "three": limits.PerAddress} {
+		defs[name] = &limits.Definition{Per: per, Requests: []limits.Window{{Limit: 2e9, Window: limits.Span(time.Second)}, {Limit: 2e9, Window: limits.Span(24 * time.Hour)}}}
+	}
+	gate.Define(defs)
+	s, bearer := newQuickBehind(b, gate)
+	r := httptest.NewRequest("GET", someRecord, nil)
+	r.Header.Set("Authorization", bearer)
+	w := &nowhere{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		s.Handler().ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkTurnedAway is what a request without a token from a blocked address
+// costs.
+func BenchmarkTurnedAway(b *testing.B) {
+	gate := limits.NewGate(time.Now, nil)
+	s, _ := newQuickBehind(b, gate)
+	r := httptest.NewRequest("GET", someRecord, nil)
+	for range 1000 {
+		gate.Guard.Failed("", addressOf(r))
+	}
 	w := &nowhere{http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {

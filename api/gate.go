@@ -134,11 +134,11 @@ func (c *call) passClient() error {
 // (draft-ietf-httpapi-ratelimit-headers-10).
 func (c *call) tellLimits() {
 	policy := c.gate.ticket.Policy()
-	if policy == "" {
+	if policy == nil {
 		return
 	}
 	h := c.w.Header()
-	h["Ratelimit-Policy"] = []string{policy}
+	h["Ratelimit-Policy"] = policy
 	var room [128]byte
 	if state := c.gate.ticket.AppendState(room[:0]); len(state) > 0 {
 		h["Ratelimit"] = []string{string(state)}

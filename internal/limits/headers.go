@@ -2,28 +2,70 @@ package limits
 
 import (
 	"strconv"
-	"strings"
+	"sync"
 )
 
 // Policy is the value of the RateLimit-Policy field
-// (draft-ietf-httpapi-ratelimit-headers-10): every window that the request was
-// counted in. Empty when there is none.
-func (t *Ticket) Policy() string {
-	first, rest := t.policy, []string(nil)
+// (draft-ietf-httpapi-ratelimit-headers-10), as a header holds it: every window
+// that the request was counted in. It is nil when there is none, shared, and not
+// to be changed.
+func (t *Ticket) Policy() []string {
+	if t.refusedBy != nil {
+		return t.refusedBy.policyHeader
+	}
+	var told *rule
+	several := false
 	for i := range t.claims {
-		p := t.claims[i].rule.policy
-		switch {
-		case p == "" || p == first:
-		case first == "":
-			first = p
-		default:
-			rest = append(rest, p)
+		if r := t.claims[i].rule; r.policy != "" && r != told {
+			several = several || told != nil
+			told = r
 		}
 	}
-	if len(rest) == 0 {
-		return first
+	switch {
+	case told == nil:
+		return nil
+	case !several:
+		return told.policyHeader
 	}
-	return first + ", " + strings.Join(rest, ", ")
+	return told.set.policies.of(t.claims)
+}
+
+// policies remembers the headers of limits that are counted together.
+type policies struct {
+	mu    sync.RWMutex
+	known map[[2]uint64][]string // by the numbers of the rules
+}
+
+func (p *policies) of(claims []claim) []string {
+	var which [2]uint64
+	for i := range claims {
+		n := claims[i].rule.number
+		which[n/64&1] |= 1 << (n % 64)
+	}
+	p.mu.RLock()
+	header := p.known[which]
+	p.mu.RUnlock()
+	if header != nil {
+		return header
+	}
+	text := ""
+	for i := range claims {
+		if r := claims[i].rule; r.policy != "" && (i == 0 || r != claims[i-1].rule) {
+			if text != "" {
+				text += ", "
+			}
+			text += r.policy
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		p.known = map[[2]uint64][]string{}
+	}
+	if len(p.known) < 1024 {
+		p.known[which] = []string{text}
+	}
+	return []string{text}
 }
 
 // AppendState appends the value of the RateLimit field: of the tightest window,

@@ -54,12 +54,12 @@ type Request struct {
 // Ticket is what a request was charged for. It is made by the Admit methods and
 // given back by Finish; its memory can be used again.
 type Ticket struct {
-	claims  []claim
-	unpaid  bool   // the body's bytes are not known before the end
-	policy  string // of the limit that refused
-	tight   *meter
-	left    uint64
-	resetIn time.Duration
+	claims    []claim
+	unpaid    bool // the body's bytes are not known before the end
+	refusedBy *rule
+	tight     *meter
+	left      uint64
+	resetIn   time.Duration
 }
 
 type claim struct {
@@ -89,6 +89,7 @@ type ruleset struct {
 	byAddress, byClient, byConnection []*rule // in the order of their tables
 	all                               map[string]*rule
 	budgets                           []*budget
+	policies                          policies
 }
 
 // New returns a limiter with the default limits.
@@ -129,6 +130,7 @@ func (s *ruleset) add(name string, d *Definition, tables map[string]*table, old 
 	if before := old.all[name]; before != nil {
 		r.refused.Store(before.refused.Load())
 	}
+	r.set, r.number = s, uint(len(s.all))
 	s.all[name] = r
 	switch {
 	case d.Disabled:
@@ -253,7 +255,7 @@ func (c *claim) check(t *Ticket, q *Request, now int64) (refused *Refusal) {
 	s.entries[c.index].underWay++ // it must not give way to the next claim
 	if r.concurrency > 0 && uint64(underWay) >= r.concurrency {
 		r.refused.Add(1)
-		t.policy = r.policy
+		t.refusedBy = r
 		return &Refusal{Is: ErrConcurrency, Limit: r.name, Wait: time.Second}
 	}
 	cs := r.table.counters(s, c.index)
@@ -266,11 +268,11 @@ func (c *claim) check(t *Ticket, q *Request, now int64) (refused *Refusal) {
 			if refused == nil || wait > refused.Wait {
 				refused = &Refusal{Is: ErrRate, Limit: r.name, Wait: wait}
 			}
-			t.policy = r.policy
+			t.refusedBy = r
 			t.note(m, 0, wait)
 			continue
 		}
-		if left := m.limit - used - cost; t.policy == "" && (t.tight == nil || float64(left)*float64(t.tight.limit) < float64(t.left)*float64(m.limit)) {
+		if left := m.limit - used - cost; t.refusedBy == nil && (t.tight == nil || float64(left)*float64(t.tight.limit) < float64(t.left)*float64(m.limit)) {
 			t.note(m, left, time.Duration(cs[i].oldestLeaves(m.slice, now+m.slice*slots)-now))
 		}
 	}

@@ -40,17 +40,20 @@ type meter struct {
 
 // rule is a compiled definition without its exposure.
 type rule struct {
-	name        string
-	def         *Definition
-	groups      Group
-	routes      []string
-	networks    []netip.Prefix
-	meters      []meter
-	concurrency uint64
-	table       *table
-	policy      string // its part of RateLimit-Policy
-	full        func([]counter) float64
-	refused     atomic.Uint64
+	name         string
+	def          *Definition
+	groups       Group
+	routes       []string
+	networks     []netip.Prefix
+	meters       []meter
+	concurrency  uint64
+	table        *table
+	policy       string   // its part of RateLimit-Policy
+	policyHeader []string // the whole, when it is alone; nil without windows
+	set          *ruleset
+	number       uint // in the set; a store has fewer than 128
+	full         func([]counter) float64
+	refused      atomic.Uint64
 }
 
 func compile(name string, d *Definition) *rule {
@@ -70,7 +73,9 @@ func compile(name string, d *Definition) *rule {
 	r.addMeters(requests, d.Requests)
 	r.addMeters(requestBytes, d.RequestBytes)
 	r.addMeters(responseBytes, d.ResponseBytes)
-	r.policy = r.policyText()
+	if r.policy = r.policyText(); r.policy != "" {
+		r.policyHeader = []string{r.policy}
+	}
 	r.full = r.fullness
 	return r
 }
