@@ -152,6 +152,9 @@ func (c *call) leave(took time.Duration) {
 		return
 	}
 	g.Finish(&c.gate.ticket, c.gate.read, c.written)
+	if c.who == nil && c.status >= 400 && c.status < 500 && c.status != http.StatusUnauthorized && c.status != http.StatusTooManyRequests {
+		g.Guard.Failed("", c.address()) // who looks for a way in, 401 apart, which was noted
+	}
 	if !c.gate.entered {
 		return
 	}
@@ -161,6 +164,20 @@ func (c *call) leave(took time.Duration) {
 	}
 	g.Shedder.Leave(pace, took)
 }
+
+// partWith ends the connection of a stranger that was refused: to come again
+// costs another one, of which there are limits.
+func (c *call) partWith(code string) {
+	known := c.who != nil || c.s.Gate == nil || c.s.Tokens.Known(bearer(c.r.Header))
+	switch code {
+	case "rate_limited", "too_many_failures", "overloaded":
+		if !known {
+			c.w.Header()["Connection"] = headerClose
+		}
+	}
+}
+
+var headerClose = []string{"close"}
 
 // bearer returns the token of an Authorization header of one word and a token.
 func bearer(h http.Header) string {
@@ -232,7 +249,7 @@ func (s *Server) turnedAway(err error) *encoded {
 	h := http.Header{
 		"Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(len(body))},
 		"Cache-Control": headerNoStore, "Vary": headerVary, "X-Content-Type-Options": headerNoSniff,
-		"Content-Security-Policy": headerCSP, "Retry-After": {strconv.Itoa(p.retryAfter)}, "Connection": {"close"},
+		"Content-Security-Policy": headerCSP, "Retry-After": {strconv.Itoa(p.retryAfter)}, "Connection": headerClose,
 	}
 	if !s.Dev {
 		h["Strict-Transport-Security"] = headerHSTS

@@ -241,6 +241,7 @@ func (c *call) fail(err error) {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	c.partWith(p.Code)
 	switch p.Code {
 	case "token_required":
 		h.Set("WWW-Authenticate", `Bearer realm="strongroom"`)

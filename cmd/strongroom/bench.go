@@ -53,7 +53,7 @@ commits of the same bytes, fsync included.`,
 		Use: "serve-bare", Hidden: true, Args: exactly(2),
 		RunE: func(_ *cobra.Command, args []string) error { return c.serveBare(args[0], args[1]) },
 	}
-	cmd.AddCommand(bare)
+	cmd.AddCommand(bare, c.noiseCommand())
 	return cmd
 }
 

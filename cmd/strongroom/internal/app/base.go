@@ -110,8 +110,8 @@ func (b *Base) noteGuard(e limits.GuardEvent) {
 }
 
 func (b *Base) deps(c config.Config, logger *slog.Logger) store.Deps {
-	return store.Deps{
-		Engine: b.Engine, Keys: b.Keys, Audit: b.Audit, Logger: logger, Counting: b.Gate,
+	d := store.Deps{
+		Engine: b.Engine, Keys: b.Keys, Audit: b.Audit, Logger: logger,
 		Leases: envelope.Options{
 			Capacity: c.Leases.Capacity, Lease: time.Duration(c.Leases.Lease), Refresh: time.Duration(c.Leases.Refresh),
 			HardCap: time.Duration(c.Leases.HardCap), Deadline: time.Duration(c.Leases.Deadline),
@@ -120,6 +120,10 @@ func (b *Base) deps(c config.Config, logger *slog.Logger) store.Deps {
 			Integrations: c.Limits.Integrations, Fields: c.Limits.Fields, RecordBytes: c.Limits.RecordBytes,
 		},
 	}
+	if b.Gate != nil { // nothing is counted where nothing is served
+		d.Counting = b.Gate
+	}
+	return d
 }
 
 // Close closes what was opened, the last first.
