@@ -100,10 +100,11 @@ func (c *cli) makeNoise(ctx context.Context) error {
 
 func noiseTable(results []bench.NoiseResult) func() *table {
 	return func() *table {
-		t := &table{head: []string{"NOISE", "OFFERED/s", "ANSWERED/s", "CLIENT/s", "FAILED", "P50 us", "P99 us", "MAX us", "P99 RATIO", "RESIDENT MiB"}}
+		t := &table{head: []string{"NOISE", "OFFERED/s", "ANSWERED/s", "CLIENT/s", "FAILED", "P50 us", "P99 us", "MAX us", "P99 RATIO", "RESIDENT MiB", "SERVER CORES"}}
 		for _, r := range results {
 			t.add(r.Kind, whole(r.Offered), whole(r.Answered), whole(r.Paid), strconv.FormatUint(r.Failed, 10), whole(r.P50), whole(r.P99), whole(r.Max),
-				strconv.FormatFloat(r.Ratio, 'f', 1, 64), whole(float64(r.Resident>>20)))
+				strconv.FormatFloat(r.Ratio, 'f', 1, 64), whole(float64(r.Resident>>20)),
+				strconv.FormatFloat(r.Cores, 'f', 2, 64))
 		}
 		return t
 	}

@@ -61,6 +61,7 @@ type NoiseResult struct {
 	Max      float64 `json:"max_us"`
 	Ratio    float64 `json:"p99_ratio"` // to the p99 in quiet
 	Resident int64   `json:"resident_bytes,omitempty"`
+	Cores    float64 `json:"server_cores,omitempty"` // that the server kept busy
 }
 
 // RunNoise measures a client that reads at a steady pace, first in quiet and
@@ -92,8 +93,8 @@ func (b *Bench) noise(ctx context.Context, n NoiseOptions) (results []NoiseResul
 			quiet = r.P99
 		}
 		r.Ratio = r.P99 / quiet
-		b.say("%-12s  noise %6.0f/s offered %6.0f/s answered  client %5.0f/s p99 %6.0f us (%.1f x)  %d MiB",
-			kind, r.Offered, r.Answered, r.Paid, r.P99, r.Ratio, r.Resident>>20)
+		b.say("%-12s  noise %6.0f/s offered %6.0f/s answered  client %5.0f/s p99 %6.0f us (%.1f x)  %d MiB  %.2f cores",
+			kind, r.Offered, r.Answered, r.Paid, r.P99, r.Ratio, r.Resident>>20, r.Cores)
 		results = append(results, r)
 	}
 	return results, nil
@@ -114,14 +115,14 @@ func (b *Bench) beside(ctx context.Context, kind string, n NoiseOptions) (NoiseR
 	if kind != noiseIdle {
 		group.Go(func() { count, failed = n.Crowd(ctx, b.noiseOf(kind, n.Rate)) })
 	}
-	began := time.Now()
+	began, cpu := time.Now(), b.cpu(b.target)
 	var paid sync.WaitGroup
 	for _, w := range paying {
 		paid.Go(func() { w.pay(ctx, time.Second*time.Duration(len(paying))/time.Duration(n.Paid)) })
 	}
 	paid.Wait()
 	took := time.Since(began).Seconds()
-	r := NoiseResult{Kind: kind, Resident: b.memory().Resident}
+	r := NoiseResult{Kind: kind, Resident: b.memory().Resident, Cores: (b.cpu(b.target) - cpu).Seconds() / took}
 	group.Wait()
 	if failed != nil {
 		return r, failed
