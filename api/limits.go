@@ -81,6 +81,7 @@ func (s *Server) watchGate() {
 		s.Metrics.Watch("strongroom_requests_shed_total", "Requests refused because of the load, by how much they matter.", true,
 			func() float64 { return float64(g.Shedder.Shed(class)) }, "class", name)
 	}
+	s.Metrics.Watch("strongroom_guard_events_untold_total", "Blocks and ends of blocks that were too many to be audited.", true, func() float64 { return float64(g.Untold()) })
 	s.Metrics.Watch("strongroom_connections_refused_total", "Connections reset because of a limit.", true, func() float64 {
 		if door := g.Door.Load(); door != nil {
 			return float64(door.Refused())

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,6 +248,12 @@ func (l *loader) limits(tx kv.ReadTx) {
 	l.s.counting.Restore(saved, secret)
 }
 
+// keptCounts tells what of a limit's counts lies on the disk.
+type keptCounts struct {
+	sum     [sha256.Size]byte
+	version uint64
+}
+
 // saveCountsEvery is how old the counts of limits are at most after a crash.
 const saveCountsEvery = time.Minute
 
@@ -261,7 +268,7 @@ func (s *Store) sweepCounts(ctx context.Context) error {
 // SaveCounts writes a checkpoint of what the limits have counted within long
 // windows, so that a restart is no reset. It changes nothing that anybody is
 // answered, so it is not audited.
-func (s *Store) SaveCounts(ctx context.Context) error {
+func (s *Store) SaveCounts(ctx context.Context) (err error) {
 	if s.counting == nil {
 		return nil
 	}
@@ -274,8 +281,18 @@ func (s *Store) SaveCounts(ctx context.Context) error {
 		return err
 	}
 	var writes []controlWrite
+	kept := map[string]keptCounts{}
 	for name, counts := range saved {
-		writes = append(writes, controlWrite{kind: kindLimitCounts, id: name, replaces: stored[name], doc: limitCountsDoc{counts, secret}})
+		text, err := json.Marshal(counts)
+		if err != nil {
+			return fmt.Errorf("store: encode what %s has counted: %w", name, err)
+		}
+		as := keptCounts{sha256.Sum256(text), stored[name]}
+		if s.countsKept[name] != as || as.version == 0 {
+			writes = append(writes, controlWrite{kind: kindLimitCounts, id: name, replaces: as.version, doc: limitCountsDoc{counts, secret}})
+			as.version++
+		}
+		kept[name] = as
 		delete(stored, name)
 	}
 	for name, version := range stored {
@@ -284,6 +301,11 @@ func (s *Store) SaveCounts(ctx context.Context) error {
 	if len(writes) == 0 {
 		return nil
 	}
+	defer func() {
+		if err == nil {
+			s.countsKept = kept
+		}
+	}()
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}

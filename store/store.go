@@ -80,7 +80,8 @@ type Store struct {
 	stats      stats
 	counting   Counting
 
-	countsSaved atomic.Int64 // when the counts of limits were, unix nanoseconds
+	countsKept  map[string]keptCounts // guarded by controlMu
+	countsSaved atomic.Int64          // when the counts of limits were, unix nanoseconds
 
 	background chan struct{} // wakes Run
 }

@@ -76,6 +76,8 @@ type Bench struct {
 	answer []byte   // of a read
 	next   atomic.Uint64
 	seed   atomic.Uint64
+
+	liftedLimits bool
 }
 
 // Run measures. It makes an integration of its own on the server and deletes it
@@ -90,7 +92,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (b *Bench) run(ctx context.Context) (*Report, error) {
-	if err := b.fill(b.o.Records); err != nil {
+	if err := errors.Join(b.liftLimits(ctx), b.fill(b.o.Records)); err != nil {
 		return nil, err
 	}
 	if err := b.sample(); err != nil {
@@ -138,7 +140,7 @@ func (b *Bench) cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err := b.client.DeleteIntegration(ctx, integration, true)
-	return err
+	return errors.Join(err, b.restoreLimits(ctx))
 }
 
 func targetOf(c client.Config) (*target, error) {

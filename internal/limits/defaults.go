@@ -26,7 +26,7 @@ var defaults = map[string]*Definition{
 	},
 	"default-bulk": {
 		Description: "How many imports, exports and backups one client may have under way.",
-		Per:         PerClient, Routes: []string{"bulk"}, Concurrency: 16,
+		Per:         PerClient, Routes: []string{"bulk"}, Concurrency: 128,
 	},
 }
 

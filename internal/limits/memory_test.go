@@ -16,7 +16,7 @@ func TestAMillionAddressesAreBounded(t *testing.T) {
 	g := NewGate(time.Now, nil)
 	before := heapMiB()
 	used := 0.0
-	for i := range uint32(1_000_000) {
+	for i := range uint32(flood) {
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], i*2654435761)
 		a := netip.AddrFrom4(b)
@@ -27,12 +27,12 @@ func TestAMillionAddressesAreBounded(t *testing.T) {
 		g.Guard.Failed("invoicing", a)
 		g.Finish(&ask, 0, 0)
 		g.Finish(&connection, 0, 0)
-		if i%250_000 == 0 {
+		if i%(flood/4) == 0 {
 			used = max(used, heapMiB()-before)
 		}
 	}
 	used = max(used, heapMiB()-before)
-	t.Logf("a million addresses take %.1f MiB", used)
+	t.Logf("%d addresses take %.1f MiB", flood, used)
 	if used > statedMiB {
 		t.Errorf("a million addresses take %.1f MiB, more than the %d that are stated", used, statedMiB)
 	}
@@ -62,7 +62,7 @@ func TestFloodDoesNotFreeWhoIsRefused(t *testing.T) {
 	}
 	for refusedAt() == nil {
 	}
-	for i := range uint32(300_000) {
+	for i := range uint32(flood / 4) {
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], i|10<<24)
 		a := netip.AddrFrom4(b)

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -71,6 +72,9 @@ func (r *rule) save(now int64) (list []SavedCounter) {
 	if !slices.ContainsFunc(r.meters, func(m meter) bool { return time.Duration(m.span) >= savedFrom }) {
 		return nil
 	}
+	defer func() { // in one order: what has not changed need not be saved again
+		slices.SortStableFunc(list, func(a, b SavedCounter) int { return bytes.Compare(a.Key, b.Key) })
+	}()
 	for i := range r.table.shards {
 		r.table.eachUsed(uint8(i), now, func(e *entry, cs []counter) {
 			for j := range cs {
@@ -93,7 +97,9 @@ func (s *sheet) save(b *budget, now int64) (list []SavedSpent) {
 			list = append(list, SavedSpent{b.what(), b.window.Window, slices.Clone(id[:]), sp.name, shift, sp.set.head, words})
 		}
 	}
-	slices.SortFunc(list, func(a, b SavedSpent) int { return cmp.Compare(len(b.Words)<<b.Shift, len(a.Words)<<a.Shift) })
+	slices.SortFunc(list, func(a, b SavedSpent) int {
+		return cmp.Or(cmp.Compare(len(b.Words)<<b.Shift, len(a.Words)<<a.Shift), bytes.Compare(a.UID, b.UID))
+	})
 	room := savedWords
 	for i := range list {
 		if room -= len(list[i].Words); room < 0 {

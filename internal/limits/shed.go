@@ -73,11 +73,11 @@ type Pace struct {
 	raised atomic.Int64 // when it was last raised
 }
 
-// NewShedder returns a shedder. It never goes below 64 requests a processor:
+// NewShedder returns a shedder. It never goes below 256 requests a processor:
 // writes that wait for one commit together do no harm.
 func NewShedder(now func() time.Time) *Shedder {
-	s := &Shedder{now: now, least: 64 * float64(runtime.GOMAXPROCS(0)), most: 8192}
-	s.setLimit(1024)
+	s := &Shedder{now: now, least: 256 * float64(runtime.GOMAXPROCS(0)), most: 8192}
+	s.setLimit(max(1024, s.least))
 	return s
 }
 
