@@ -58,10 +58,13 @@ type suspect struct {
 // NewGuard returns a guard that tells of changes; tell must not block.
 func NewGuard(now func() time.Time, tell func(GuardEvent)) *Guard {
 	weigh := func(s *suspect, now int64) float64 {
-		if now < s.next {
+		switch {
+		case now < s.next:
 			return 1 + s.score
+		case s.trusted(now):
+			return 0.99
 		}
-		return min(0.99, s.decayed(now)/slowFrom)
+		return min(0.98, s.decayed(now)/slowFrom)
 	}
 	return &Guard{now: now, tell: tell, seed: maphash.MakeSeed(),
 		pairs: newShelf(pairCapacity, weigh), addresses: newShelf(addressesPlaced, weigh)}

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -27,7 +28,7 @@ func (t *Ticket) Policy() []string {
 	case !several:
 		return told.policyHeader
 	}
-	return told.set.policies.of(t.claims)
+	return told.set.policies.of(told.set, t.claims)
 }
 
 // policies remembers the headers of limits that are counted together.
@@ -36,11 +37,14 @@ type policies struct {
 	known map[[2]uint64][]string // by the numbers of the rules
 }
 
-func (p *policies) of(claims []claim) []string {
+func (p *policies) of(set *ruleset, claims []claim) []string {
 	var which [2]uint64
 	for i := range claims {
-		n := claims[i].rule.number
-		which[n/64&1] |= 1 << (n % 64)
+		r := claims[i].rule
+		if r.set != set { // the limits have changed since the address was checked
+			return []string{join(claims)}
+		}
+		which[r.number/64&1] |= 1 << (r.number % 64)
 	}
 	p.mu.RLock()
 	header := p.known[which]
@@ -48,24 +52,28 @@ func (p *policies) of(claims []claim) []string {
 	if header != nil {
 		return header
 	}
-	text := ""
-	for i := range claims {
-		if r := claims[i].rule; r.policy != "" && (i == 0 || r != claims[i-1].rule) {
-			if text != "" {
-				text += ", "
-			}
-			text += r.policy
-		}
-	}
+	header = []string{join(claims)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil {
 		p.known = map[[2]uint64][]string{}
 	}
 	if len(p.known) < 1024 {
-		p.known[which] = []string{text}
+		p.known[which] = header
 	}
-	return []string{text}
+	return header
+}
+
+// join puts the policies of claims together; those of one rule stand side by
+// side.
+func join(claims []claim) string {
+	var parts []string
+	for i := range claims {
+		if r := claims[i].rule; r.policy != "" && (i == 0 || r != claims[i-1].rule) {
+			parts = append(parts, r.policy)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // AppendState appends the value of the RateLimit field: of the tightest window,

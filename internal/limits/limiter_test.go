@@ -412,11 +412,34 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func TestThreeLimitsAllocateNothing(t *testing.T) {
+	l, q, ticket := threeLimits(t)
+	if n := testing.AllocsPerRun(1000, func() {
+		if err := l.AdmitClient(ticket, q); err != nil {
+			t.Fatal(err)
+		}
+		l.Finish(ticket, 0, 1000)
+	}); n != 0 {
+		t.Errorf("%.0f allocations", n)
+	}
+}
+
 // BenchmarkThreeLimits is what an authenticated request pays for limits when
 // three match, two windows each: below 1 us and no allocation.
 func BenchmarkThreeLimits(b *testing.B) {
+	l, q, ticket := threeLimits(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := l.AdmitClient(ticket, q); err != nil {
+			b.Fatal(err)
+		}
+		l.Finish(ticket, 0, 1000)
+	}
+}
+
+func threeLimits(t testing.TB) (*Limiter, *Request, *Ticket) {
 	l := New(time.Now)
-	l.Define(parseAll(b, map[string]string{
+	l.Define(parseAll(t, map[string]string{
 		"client":              `{"per":"client","requests":[{"limit":2000000000,"window":"1s"},{"limit":2000000000,"window":"24h"}]}`,
 		"role":                `{"per":"role","requests":[{"limit":2000000000,"window":"1s"},{"limit":2000000000,"window":"24h"}]}`,
 		"total":               `{"per":"total","routes":["read"],"requests":[{"limit":2000000000,"window":"1s"}],"concurrency":1000}`,
@@ -424,12 +447,5 @@ func BenchmarkThreeLimits(b *testing.B) {
 	}))
 	q := request("a")
 	q.Roles = []string{"reader"}
-	var ticket Ticket
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := l.AdmitClient(&ticket, q); err != nil {
-			b.Fatal(err)
-		}
-		l.Finish(&ticket, 0, 1000)
-	}
+	return l, q, new(Ticket)
 }
