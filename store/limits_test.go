@@ -245,3 +245,18 @@ func TestWhoMayDoWhatWithLimits(t *testing.T) {
 	}
 	wantErr(t, put(w.root, "one-more", raw), store.ErrConflict)
 }
+
+func TestBlocksAreAudited(t *testing.T) {
+	w, _ := counted(t)
+	until := time.Date(2026, 3, 1, 12, 15, 0, 0, time.UTC)
+	w.NoteGuard(limits.GuardEvent{Blocked: true, Client: "invoicing", Address: "203.0.113.9", Until: until})
+	w.NoteGuard(limits.GuardEvent{Client: "invoicing", Address: "203.0.113.9"})
+	var told []string
+	for _, e := range audited(t, w.AuditDir, audit.Filter{Client: "invoicing"}) {
+		told = append(told, e.Event+" "+e.Address+" "+e.Detail)
+	}
+	want := []string{"authentication_blocked 203.0.113.9 until 2026-03-01T12:15:00Z", "authentication_unblocked 203.0.113.9 "}
+	if fmt.Sprint(told) != fmt.Sprint(want) {
+		t.Errorf("audited %q", told)
+	}
+}
