@@ -37,7 +37,11 @@ func (s *Server) Listen() error {
 		return errors.New("api: a TLS configuration is required")
 	}
 	var err error
-	if s.running.apiNet, err = net.Listen("tcp", s.Config.Listen); err != nil {
+	var how net.ListenConfig
+	if s.Gate != nil {
+		how.KeepAlive = -1 // the door sets it, for those that it lets in: it costs four system calls
+	}
+	if s.running.apiNet, err = how.Listen(context.Background(), "tcp", s.Config.Listen); err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
 	if s.OpsListen == "-" {

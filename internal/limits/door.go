@@ -41,11 +41,15 @@ func (d *Door) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := &guarded{Conn: raw, door: d}
+		tcp, isTCP := raw.(*net.TCPConn)
 		if err := d.limiter.AdmitConnection(&c.ticket, addressOf(raw)); err == nil {
+			if isTCP {
+				_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true})
+			}
 			return c, nil
 		}
 		d.refused.Add(1)
-		if tcp, ok := raw.(*net.TCPConn); ok {
+		if isTCP {
 			_ = tcp.SetLinger(0) // a reset: nothing of it stays behind
 		}
 		_ = raw.Close()
