@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -25,7 +27,9 @@ func (q *quick) GetRecord(context.Context, store.Caller, store.RecordRef, store.
 	return q.one, nil
 }
 
-func newQuick(b *testing.B) (*Server, string) {
+func newQuick(b *testing.B) (*Server, string) { return newQuickBehind(b, nil) }
+
+func newQuickBehind(b *testing.B, gate *limits.Gate) (*Server, string) {
 	q := &quick{scripted: newScript()}
 	q.one = q.record
 	q.one.Fields = nil
@@ -41,7 +45,7 @@ func newQuick(b *testing.B) (*Server, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := New(Config{Store: q, Tokens: tokens, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	s, err := New(Config{Store: q, Tokens: tokens, Gate: gate, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -119,6 +123,43 @@ func TestReadAllocatesLittle(t *testing.T) {
 		h.ServeHTTP(w, r)
 	}); n > most {
 		t.Errorf("a read makes %v allocations, want %d at most", n, most)
+	}
+}
+
+// BenchmarkReadBehindTheGate is the same with the gate before it, the default
+// limits and three that match: the difference is what limits cost.
+func BenchmarkReadBehindTheGate(b *testing.B) {
+	gate := limits.NewGate(time.Now, nil)
+	defs := map[string]*limits.Definition{}
+	for name, per := range map[string]limits.Scope{"one": limits.PerClient, "two": limits.InTotal, "three": limits.PerAddress} {
+		defs[name] = &limits.Definition{Per: per, Requests: []limits.Window{{Limit: 2e9, Window: limits.Span(time.Second)}, {Limit: 2e9, Window: limits.Span(24 * time.Hour)}}}
+	}
+	gate.Define(defs)
+	s, bearer := newQuickBehind(b, gate)
+	r := httptest.NewRequest("GET", someRecord, nil)
+	r.Header.Set("Authorization", bearer)
+	w := &nowhere{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		s.Handler().ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkTurnedAway is what a request without a token from a blocked address
+// costs.
+func BenchmarkTurnedAway(b *testing.B) {
+	gate := limits.NewGate(time.Now, nil)
+	s, _ := newQuickBehind(b, gate)
+	r := httptest.NewRequest("GET", someRecord, nil)
+	for range 1000 {
+		gate.Guard.Failed("", addressOf(r))
+	}
+	w := &nowhere{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		s.Handler().ServeHTTP(w, r)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 	"strongroom/store"
 )
@@ -25,6 +26,8 @@ type endpoint struct {
 	rule   rule
 	route  string
 	seen   *metrics.Endpoint
+	group  limits.Group // what the limits take it for
+	pace   limits.Pace
 }
 
 // rule is what is special about an endpoint.
@@ -36,6 +39,7 @@ const (
 	unkeyed                   // refuses one: it could not keep the promise
 	optional                  // the body may be left out
 	stream                    // reads its body by itself
+	vital                     // is answered whatever the load
 )
 
 // call is one request on its way through. It is reused by later requests once
@@ -54,6 +58,7 @@ type call struct {
 
 	status  int
 	written int64
+	gate    passage
 	code    string // of the problem, if one was sent
 	cause   error  // what went wrong inside, for the log alone
 	out     []byte // the answer's body is put together here
@@ -85,8 +90,15 @@ func (c *call) admit() error {
 	if err := c.checkHeaders(); err != nil {
 		return err
 	}
+	if err := c.passAddress(); err != nil {
+		return err
+	}
 	if c.e.rule&public == 0 {
-		if err := c.authenticate(); err != nil {
+		err := c.authenticate()
+		if c.noteAuthentication(err); err == nil {
+			err = c.passClient()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -107,6 +119,7 @@ func (c *call) finish() {
 	}
 	took := time.Since(c.start)
 	c.e.seen.End(c.status, took)
+	c.leave(took)
 	c.log(took)
 	c.release()
 	if aborted {
@@ -139,7 +152,7 @@ func (c *call) release() {
 	if cap(out) > maxKept {
 		out = make([]byte, 0, 4096)
 	}
-	*c = call{out: out, query: c.query[:0]}
+	*c = call{out: out, query: c.query[:0], gate: passage{ticket: c.gate.ticket}}
 	calls.Put(c)
 }
 

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -15,6 +17,7 @@ import (
 var errorOf = map[int]error{
 	403: store.ErrForbidden, 404: store.ErrNotFound, 409: store.ErrConflict, 412: store.ErrPrecondition,
 	422: &store.Invalid{Issues: []schema.Issue{{Pointer: "/fields/email", Detail: "must be a string"}}},
+	429: &limits.Refusal{Is: limits.ErrRate, Limit: "invoicing-daily", Wait: 7 * time.Second},
 	500: store.ErrIntegrity, 503: store.ErrKeyServiceUnavailable,
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -56,6 +57,11 @@ var outcomes = []outcome{
 	{errSecretAgain, 409, "secret_replayed", false, 0},
 	{store.ErrCursor, 400, "cursor", false, 0},
 	{store.ErrIntegrity, 500, "integrity", false, 0},
+	{limits.ErrRate, 429, "rate_limited", true, 1},
+	{limits.ErrConcurrency, 429, "too_many_under_way", true, 1},
+	{limits.ErrExposure, 429, "exposure_exhausted", true, 60},
+	{limits.ErrFailures, 429, "too_many_failures", true, 60},
+	{limits.ErrOverload, 503, "overloaded", true, 1},
 	{store.ErrKeyServiceUnavailable, 503, "key_service_unavailable", true, 5},
 	{store.ErrKeyRefused, 503, "key_refused", false, 0},
 	{store.ErrRemoteKeys, 503, "remote_keys_unavailable", true, 10},
@@ -112,6 +118,7 @@ type problem struct {
 	Detail    string  `json:"detail,omitempty"`
 	RequestID string  `json:"request_id"`
 	Retryable bool    `json:"retryable"`
+	Limit     string  `json:"limit,omitempty"`
 	Errors    []issue `json:"errors"`
 	SecretID  string  `json:"secret_id,omitempty"`
 
@@ -175,6 +182,7 @@ func (p *problem) explain(err error) {
 		unique    *store.UniqueConflict
 		again     *store.SecretReplayed
 		conflict  *store.Conflict
+		limited   *limits.Refusal
 	)
 	switch {
 	case errors.As(err, &own):
@@ -184,6 +192,11 @@ func (p *problem) explain(err error) {
 		p.add(invalid.Issues)
 	case errors.As(err, &document):
 		p.add(document.Issues)
+	case errors.As(err, &limited):
+		p.Limit = limited.Limit
+		if limited.Wait > 0 {
+			p.retryAfter = limited.RetryAfter()
+		}
 	case errors.As(err, &forbidden):
 		for _, pointer := range forbidden.Pointers {
 			p.Errors = append(p.Errors, issue{clip(pointer), "this client may not write it"})
@@ -232,6 +245,7 @@ func (c *call) fail(err error) {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	c.partWith(p.Code)
 	switch p.Code {
 	case "token_required":
 		h.Set("WWW-Authenticate", `Bearer realm="strongroom"`)
@@ -240,8 +254,12 @@ func (c *call) fail(err error) {
 	case "unsupported_media_type":
 		c.tellMediaType(h)
 	}
+	_ = c.send(p.Status, "application/problem+json", p.encode())
+}
+
+func (p *problem) encode() []byte {
 	body, _ := json.Marshal(p)
-	_ = c.send(p.Status, "application/problem+json", body)
+	return body
 }
 
 // tellMediaType says which media type the route takes.

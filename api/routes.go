@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"strongroom/internal/limits"
 )
 
 // resource is a path with its methods. It dispatches on the method itself: the
@@ -54,10 +56,11 @@ func (s *Server) add(router *mux.Router, prefix, route string, endpoints ...endp
 		e := &endpoints[i]
 		e.route = r.route
 		e.seen = s.Metrics.Endpoint(e.route, e.method)
+		e.group = e.groupOf()
 		r.endpoints = append(r.endpoints, e)
 	}
 	allow := []string{r.allow()}
-	r.other = &endpoint{route: r.route, rule: public, seen: s.Metrics.Endpoint(r.route, "other"),
+	r.other = &endpoint{route: r.route, rule: public, group: limits.GroupOther, seen: s.Metrics.Endpoint(r.route, "other"),
 		run: func(c *call) error {
 			c.w.Header()["Allow"] = allow
 			return errMethod
@@ -66,12 +69,32 @@ func (s *Server) add(router *mux.Router, prefix, route string, endpoints ...endp
 	router.NewRoute().MatcherFunc(newTemplate(r.route).match).Handler(r)
 }
 
+// groupOf tells what kind of route an endpoint is, for the limits.
+func (e *endpoint) groupOf() limits.Group {
+	_, records, inRecords := strings.Cut(e.route, "/records")
+	switch {
+	case e.route == "/oauth2/token":
+		return limits.GroupToken
+	case e.rule&public != 0:
+		return limits.GroupOther
+	case e.rule&stream != 0:
+		return limits.GroupBulk
+	case !inRecords:
+		return limits.GroupAdmin
+	case records == ":search" || records == ":lookup":
+		return limits.GroupSearch
+	case e.method == http.MethodGet:
+		return limits.GroupRead
+	}
+	return limits.GroupWrite
+}
+
 // newRouter makes a router that takes paths as they are: a cleaned path would
 // be another field's.
 func (s *Server) newRouter() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
 	router.NotFoundHandler = &resource{s: s, route: "none", other: &endpoint{
-		route: "none", rule: public, seen: s.Metrics.Endpoint("none", "other"),
+		route: "none", rule: public, group: limits.GroupOther, seen: s.Metrics.Endpoint("none", "other"),
 		run: func(*call) error { return errNoRoute },
 	}}
 	return router
@@ -115,8 +138,8 @@ func (s *Server) apiRouter() http.Handler {
 	s.add(router, "", "/oauth2/revoke", endpoint{method: "POST", run: s.revoke, body: mediaForm, rule: public})
 	s.add(router, "", "/.well-known/oauth-authorization-server", endpoint{method: "GET", run: s.serverMetadata, rule: public})
 	s.add(router, "", "/.well-known/jwks.json", endpoint{method: "GET", run: s.keySet, rule: public})
-	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
-	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public | vital})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
 	return door{router}
 }
@@ -182,6 +205,11 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.getIssuer},
 		endpoint{method: "PUT", run: s.putIssuer, body: mediaJSON},
 		endpoint{method: "DELETE", run: s.deleteIssuer})
+	s.add(r, prefix, "/limits", endpoint{method: "GET", run: s.listLimits})
+	s.add(r, prefix, "/limits/{limit}",
+		endpoint{method: "GET", run: s.getLimit},
+		endpoint{method: "PUT", run: s.putLimit, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteLimit})
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
 }
 
@@ -189,10 +217,10 @@ func (s *Server) accessRoutes(r *mux.Router) {
 func (s *Server) opsRouter() http.Handler {
 	router := s.newRouter()
 	scrape := s.Metrics.Handler()
-	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public, run: func(c *call) error {
+	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public | vital, run: func(c *call) error {
 		return c.delegate(scrape)
 	}})
-	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public})
-	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public | vital})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
 	return door{router}
 }

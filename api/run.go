@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"strongroom/internal/limits"
 )
 
 // The time-outs of both servers. A body of the largest ordinary size arrives
@@ -35,7 +37,11 @@ func (s *Server) Listen() error {
 		return errors.New("api: a TLS configuration is required")
 	}
 	var err error
-	if s.running.apiNet, err = net.Listen("tcp", s.Config.Listen); err != nil {
+	var how net.ListenConfig
+	if s.Gate != nil {
+		how.KeepAlive = -1 // the door sets it, for those that it lets in: it costs four system calls
+	}
+	if s.running.apiNet, err = how.Listen(context.Background(), "tcp", s.Config.Listen); err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
 	if s.OpsListen == "-" {
@@ -71,6 +77,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 2)
+	if s.Gate != nil {
+		door := limits.NewDoor(s.running.apiNet, s.Gate.Limiter)
+		s.Gate.Door.Store(door)
+		s.running.apiNet = door
+	}
 	s.running.api = s.start(s.running.apiNet, s.api, failed)
 	s.running.ops = s.start(s.running.opsNet, s.ops, failed)
 	select {

@@ -21,6 +21,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 )
 
@@ -33,6 +34,8 @@ type Tokens interface {
 	Revoke(ctx context.Context, q identity.Request) error
 	Metadata() identity.Metadata
 	JWKS(ctx context.Context) (jose.JSONWebKeySet, error)
+	// Known reports, at next to no cost, whether a token was found good before.
+	Known(bearer string) bool
 }
 
 // Store is what the handlers ask of package store, in the parts that their
@@ -45,6 +48,7 @@ type Store interface {
 	transfer
 	roles
 	clients
+	limiting
 	secrets
 	issuers
 	keeper
@@ -55,6 +59,7 @@ type Config struct {
 	Store   Store
 	Tokens  Tokens
 	Metrics *metrics.Metrics // nil: counted for nobody
+	Gate    *limits.Gate     // nil: nothing is limited
 	Logger  *slog.Logger     // nil: slog.Default
 	TLS     *tls.Config      // of both listeners; required by Listen
 
@@ -85,7 +90,8 @@ func New(c Config) (*Server, error) {
 	}
 	c.defaults()
 	s := &Server{Config: c}
-	s.api = s.apiRouter()
+	s.api = s.front(s.apiRouter())
+	s.watchGate()
 	s.ops = s.opsRouter()
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/storetest"
 )
@@ -21,7 +22,17 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{fixture: &fixture{t: t, log: &lockedBuffer{}}, store: storetest.Open(t)}
+	return newHouseBehind(t, nil)
+}
+
+// newHouseBehind is one behind a gate; nil: nothing is limited.
+func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
+	t.Helper()
+	o := storetest.Options{}
+	if gate != nil {
+		o.Counting = gate
+	}
+	h := &house{fixture: &fixture{t: t, log: &lockedBuffer{}, gate: gate}, store: storetest.OpenWith(t, o)}
 	h.serve(h.store.Store, h.store.Store)
 	ctx, root := t.Context(), h.store.Root()
 	if _, _, err := h.store.PutClient(ctx, root, "root", store.ClientSpec{Roles: access.Builtins()}, store.Precondition{}); err != nil {

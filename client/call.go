@@ -233,22 +233,27 @@ func readProblem(res *http.Response) error {
 
 // worthRetrying reports whether sending the call again can help and can't harm.
 func worthRetrying(ctx context.Context, q *call, err error) bool {
-	if ctx.Err() != nil || !q.safe {
+	var p *Problem
+	refused := errors.As(err, &p) && p.Status == http.StatusTooManyRequests // before anything was done
+	if ctx.Err() != nil || !q.safe && !refused {
 		return false
 	}
-	var p *Problem
-	if errors.As(err, &p) {
-		return p.Retryable
+	if p != nil {
+		return p.Retryable && p.RetryAfter <= maxPause
 	}
 	return true // no answer, or half of one
 }
 
+// maxPause is how long a server may ask to wait that an attempt is worth it: who
+// is told to come again in an hour is better told so.
+const maxPause = 10 * time.Second
+
 // pause is how long to wait before the next attempt: what the server asked for,
-// up to ten seconds, or else a random time that doubles from about 100 ms.
+// or else a random time that doubles from about 100 ms.
 func pause(attempt int, err error) time.Duration {
 	var p *Problem
 	if errors.As(err, &p) && p.RetryAfter > 0 {
-		return min(p.RetryAfter, 10*time.Second)
+		return p.RetryAfter
 	}
 	ceiling := min(100*time.Millisecond<<min(attempt, 6), 5*time.Second)
 	return ceiling/2 + mathrand.N(ceiling/2+1)

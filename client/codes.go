@@ -17,6 +17,11 @@ var codes = map[string]error{
 	"secret_replayed":         ErrSecretReplayed,
 	"cursor":                  ErrCursor,
 	"integrity":               ErrIntegrity,
+	"rate_limited":            ErrRateLimited,
+	"too_many_under_way":      ErrRateLimited,
+	"too_many_failures":       ErrTooManyFailures,
+	"exposure_exhausted":      ErrExposureExhausted,
+	"overloaded":              ErrUnavailable,
 	"key_service_unavailable": ErrKeyService,
 	"key_refused":             ErrKeyRefused,
 	"remote_keys_unavailable": ErrUnavailable,
@@ -41,7 +46,7 @@ var codes = map[string]error{
 var byStatus = map[int]error{
 	400: ErrInvalid, 401: ErrUnauthenticated, 403: ErrForbidden, 404: ErrNotFound, 405: ErrProtocol,
 	409: ErrConflict, 412: ErrPrecondition, 413: ErrTooLarge, 415: ErrProtocol, 422: ErrInvalid,
-	429: ErrUnavailable, 503: ErrUnavailable,
+	429: ErrRateLimited, 503: ErrUnavailable,
 }
 
 func errorOf(code string, status int) error {

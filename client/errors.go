@@ -58,6 +58,15 @@ var (
 	ErrNotStored = errors.New("strongroom: not stored")
 	// ErrOutcomeUnknown comes when nobody knows whether a write was stored.
 	ErrOutcomeUnknown = errors.New("strongroom: outcome unknown")
+	// ErrRateLimited comes when a limit of the client, its roles or its address
+	// is used up, or too many of its requests are under way. The problem's Limit
+	// names it, and its RetryAfter says when to come again.
+	ErrRateLimited = errors.New("strongroom: rate limited")
+	// ErrExposureExhausted comes when the client has read as many records or
+	// fields as its budget allows.
+	ErrExposureExhausted = errors.New("strongroom: exposure budget exhausted")
+	// ErrTooManyFailures comes after too many failed authentications.
+	ErrTooManyFailures = errors.New("strongroom: too many failed authentications")
 	// ErrUnavailable comes when the server can't serve this now.
 	ErrUnavailable = errors.New("strongroom: unavailable")
 	// ErrProtocol comes when the request is one that no route takes, which a
@@ -87,6 +96,7 @@ type Problem struct {
 	RequestID string  `json:"request_id"`
 	Retryable bool    `json:"retryable"`
 	Errors    []Issue `json:"errors,omitempty"`
+	Limit     string  `json:"limit,omitempty"`     // that refused, when one did
 	SecretID  string  `json:"secret_id,omitempty"` // with ErrSecretReplayed
 
 	RetryAfter time.Duration `json:"-"` // what Retry-After asked for; 0: nothing

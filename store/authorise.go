@@ -12,6 +12,7 @@ type scope struct {
 	catalog    *catalog
 	collection *collection
 	decision   *access.Decision
+	spending   *spending // of the client's budgets of exposure
 }
 
 // authorise judges an action on a collection. What no rule could allow is
@@ -23,7 +24,7 @@ func (s *Store) authorise(c Caller, action access.Action, ref CollectionRef) (sc
 	if coll == nil {
 		return scope{}, cat.missing(c, action, ref)
 	}
-	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll)}
+	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll), spending: s.spendingOf(c)}
 	if !sc.decision.Allows(action) {
 		return scope{}, ErrForbidden
 	}

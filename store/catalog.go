@@ -22,6 +22,7 @@ type catalog struct {
 	clients      map[string]*client
 	issuers      map[string]*issuer
 	vouchers     map[string]uid.UID // credentials that issuers' rules stand for: the client
+	limits       map[string]*limit
 	signing      []SigningKey
 	purges       map[uid.UID]*purge
 	damaged      map[string]error // kind 00 id of what did not open
@@ -91,6 +92,7 @@ func newCatalog() *catalog {
 		roles:        map[string]*role{},
 		clients:      map[string]*client{},
 		issuers:      map[string]*issuer{},
+		limits:       map[string]*limit{},
 		purges:       map[uid.UID]*purge{},
 		damaged:      map[string]error{},
 	}
@@ -105,6 +107,7 @@ func (c *catalog) next() *catalog {
 		clients:      maps.Clone(c.clients),
 		issuers:      maps.Clone(c.issuers),
 		vouchers:     c.vouchers,
+		limits:       maps.Clone(c.limits),
 		signing:      c.signing,
 		purges:       maps.Clone(c.purges),
 		damaged:      maps.Clone(c.damaged),

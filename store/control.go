@@ -28,6 +28,8 @@ const (
 	kindIssuer      = "issuer"      // id: name
 	kindUse         = "secret-use"  // id: that of the secret
 	kindEnded       = "ended-token" // id: token id, or "jti:" owner uid ":" hash of the id that the owner gave it
+	kindLimit       = "limit"       // id: name
+	kindLimitCounts = "limit-count" // id: a limit's name; what it has counted
 	kindPurge       = "purge"       // id: collection uid, whose values are being removed
 )
 

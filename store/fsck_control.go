@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
@@ -89,6 +90,17 @@ var planeKinds = []struct {
 		if err == nil {
 			_, err = access.ParseRole(doc.Raw)
 		}
+		return v, err
+	}},
+	{kindLimit, func(r *planeReader, id string, value []byte) (uint64, error) {
+		doc, v, err := openControlValue[limitDoc](r.f.system, kindLimit, id, value)
+		if err == nil {
+			_, err = limits.Parse(doc.Raw)
+		}
+		return v, err
+	}},
+	{kindLimitCounts, func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[limitCountsDoc](r.f.system, kindLimitCounts, id, value)
 		return v, err
 	}},
 	{kindSigningKey, func(r *planeReader, id string, value []byte) (uint64, error) {
@@ -276,6 +288,9 @@ func (c *catalog) versions() map[string]uint64 {
 	}
 	for name, i := range c.issuers {
 		all[kindIssuer+"\x00"+name] = i.version
+	}
+	for name, l := range c.limits {
+		all[kindLimit+"\x00"+name] = l.version
 	}
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version

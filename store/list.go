@@ -38,13 +38,23 @@ const maxPageBytes = 8 << 20
 // positions, until visit returns false.
 type proposer func(tx kv.ReadTx, dom *envelope.Domain, after string, visit func(position, id string) bool)
 
-// page collects up to limit records after a position. It returns the position
-// to go on from, "" at the end. A page can be short: what is not the caller's
-// to see is left out after it was looked at.
+// page collects a page and waits for what the client's budgets ask.
 func (w *walk) page(ctx context.Context, position string) (records []Record, next string, err error) {
+	records, next, err = w.collect(ctx, position)
+	if err == nil {
+		err = w.sc.spending.settle(ctx)
+	}
+	return records, next, err
+}
+
+// collect collects up to limit records after a position. It returns the position
+// to go on from, "" at the end. A page can be short: what is not the caller's
+// to see is left out after it was looked at, and where a budget of exposure ends the
+// page does.
+func (w *walk) collect(ctx context.Context, position string) (records []Record, next string, err error) {
 	size := 0
 	for {
-		done, seen := true, 0
+		done, seen, spent := true, 0, false
 		began := w.s.now()
 		w.final = false
 		err = w.s.view(ctx, w.sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
@@ -58,8 +68,12 @@ func (w *walk) page(ctx context.Context, position string) (records []Record, nex
 					return false
 				}
 				failed = w.visit(tx, dom, id, &records)
-				if failed == nil {
+				switch {
+				case failed == nil:
 					position = at
+				case isExhausted(failed) && len(records) > 0:
+					failed, spent, done = nil, true, false
+					return false
 				}
 				return failed == nil
 			})
@@ -70,7 +84,7 @@ func (w *walk) page(ctx context.Context, position string) (records []Record, nex
 			return nil, "", err
 		case done:
 			return records, "", nil
-		case len(records) == w.limit || size > maxPageBytes:
+		case len(records) == w.limit || size > maxPageBytes || spent:
 			return records, position, nil
 		}
 	}

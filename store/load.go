@@ -26,6 +26,7 @@ func (s *Store) load(ctx context.Context) error {
 		return engineError(err)
 	}
 	l.catalog.repolicy(s.dev)
+	s.enforce(l.catalog)
 	s.catalog.Store(l.catalog)
 	return nil
 }
@@ -51,6 +52,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 	openControl(l.system, tx, kindEnded, func(id string, _ uint64, doc endedDoc) {
 		_ = l.s.ended.add(id, doc, false) // errEnded: it is there already
 	}, l.damaged(kindEnded))
+	l.limits(tx)
 	openControl(l.system, tx, kindPurge, func(id string, v uint64, doc purgeDoc) {
 		if u, err := uid.Parse(id); err == nil {
 			l.catalog.purges[u] = &purge{doc: doc, version: v}

@@ -7,6 +7,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 )
 
@@ -128,7 +129,7 @@ func outcome(err error) (audit.Result, string) {
 	switch {
 	case err == nil:
 		return audit.Allowed, ""
-	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated), isExhausted(err):
 		return audit.Denied, Code(err)
 	}
 	return audit.Failed, Code(err)
@@ -159,6 +160,7 @@ var codes = []struct {
 	{ErrOutcomeUnknown, "outcome_unknown"},
 	{ErrCursor, "invalid_cursor"},
 	{ErrBusy, "busy"},
+	{limits.ErrExposure, "exposure_exhausted"},
 }
 
 // Code returns the code of an error; "internal" for one that no caller should

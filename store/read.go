@@ -28,6 +28,9 @@ func (s *Store) GetRecord(ctx context.Context, c Caller, ref RecordRef, o ReadOp
 		rec, err = s.read(tx, sc, dom, ref.Record, o)
 		return err
 	})
+	if err == nil {
+		err = sc.spending.settle(ctx)
+	}
 	if err != nil {
 		return Record{}, err
 	}
@@ -150,6 +153,15 @@ func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revis
 	}
 	rec.HasFields = true
 	v := viewer{action: action, sc: sc, wanted: o.Fields, rec: rec}
+	masked, err := sc.spending.claim(&v, rev)
+	switch {
+	case err != nil:
+		return err
+	case masked:
+		rec.ETag = maskedTag(rec, rev, sc, o.Fields)
+		v.redact(rev)
+		return nil
+	}
 	if rev.header.schemaVersion == sc.collection.doc.SchemaVersion {
 		return v.direct(rev, opener)
 	}
@@ -268,6 +280,9 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 		rec, err = s.read(tx, sc, dom, ref.Record, o)
 		return err
 	})
+	if err == nil {
+		err = sc.spending.settle(ctx)
+	}
 	if err != nil {
 		return out, err
 	}

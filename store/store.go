@@ -31,6 +31,8 @@ type Deps struct {
 	Limits Limits
 	// Signing says how the keys of access tokens follow one another.
 	Signing SigningSchedule
+	// Counting counts by the limits that the store keeps; nil: nothing does.
+	Counting Counting
 }
 
 // Limits bound what a store holds. Zero values mean the defaults.
@@ -81,6 +83,10 @@ type Store struct {
 	ended      endedTokens
 	signing    SigningSchedule
 	usesMu     sync.Mutex // held while last uses are written
+	counting   Counting
+
+	countsKept  map[string]keptCounts // guarded by controlMu
+	countsSaved atomic.Int64          // when the counts of limits were, unix nanoseconds
 
 	background chan struct{} // wakes Run
 }
@@ -184,7 +190,7 @@ func (s *Store) Close() error {
 func bare(d Deps) *Store {
 	s := &Store{
 		engine: d.Engine, keys: d.Keys, audit: d.Audit, logger: d.Logger, now: d.Now,
-		limits: d.Limits.withDefaults(), signing: d.Signing.withDefaults(), background: make(chan struct{}, 1),
+		limits: d.Limits.withDefaults(), signing: d.Signing.withDefaults(), counting: d.Counting, background: make(chan struct{}, 1),
 	}
 	if s.logger == nil {
 		s.logger = slog.Default()

@@ -48,6 +48,7 @@ func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 		s.sweepEnded(ctx),
 		s.sweepUses(ctx),
 		s.sweepSigning(ctx),
+		s.sweepCounts(ctx),
 		s.backfill(ctx),
 	)
 	return stats, err

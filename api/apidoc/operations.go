@@ -18,6 +18,7 @@ func operations() []operation {
 	all = append(all, manyOperations()...)
 	all = append(all, collectionOperations()...)
 	all = append(all, accessOperations()...)
+	all = append(all, limitOperations()...)
 	return append(all, otherOperations()...)
 }
 
@@ -184,7 +185,7 @@ func oauthOperations() []operation {
 		{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, nil},
 		{401, "The client could not be authenticated.", jsonOf("TokenError"), []string{"WWW-Authenticate"}},
 	}
-	faults := []int{413, 415, 500, 503}
+	faults := []int{413, 415, 429, 500, 503}
 	return []operation{
 		{method: "post", path: "/oauth2/token", id: "token", tag: "access", summary: "Get an access token (RFC 6749, client credentials; RFC 7523)",
 			description: "The client authenticates by a secret (client_secret_basic, client_secret_post), a signed assertion (private_key_jwt) or its certificate (RFC 8705), or an outside issuer's token is the grant.",
@@ -202,6 +203,24 @@ func oauthOperations() []operation {
 			open: true, out: []answer{{200, "The metadata.", jsonOf("ServerMetadata"), nil}}},
 		{method: "get", path: "/.well-known/jwks.json", id: "keySet", tag: "access", summary: "The keys that access tokens are verified with (RFC 7517)",
 			open: true, out: []answer{{200, "The keys: the next one when it is known, the one that signs, those that signed tokens that live yet.", jsonOf("KeySet"), nil}}, errors: []int{500, 503}},
+	}
+}
+
+func limitOperations() []operation {
+	const path = "/v1/limits/{limit}"
+	example := obj{"per": "client", "clients": []string{"invoicing"}, "routes": []string{"read"},
+		"requests": []obj{{"limit": 10, "window": "1s"}, {"limit": 100_000, "window": "24h"}}, "concurrency": 20}
+	one := answer{200, "The limit.", jsonOf("Limit"), []string{"ETag"}}
+	return []operation{
+		{method: "get", path: "/v1/limits", id: "listLimits", tag: "access", summary: "List the limits, stored and built in, with their use",
+			out: []answer{{200, "All limits.", jsonOf("LimitList"), nil}}},
+		{method: "get", path: path, id: "getLimit", tag: "access", summary: "Read a limit and its use", out: []answer{one}, errors: []int{404}},
+		{method: "put", path: path, id: "putLimit", tag: "access", summary: "Create or change a limit",
+			description: "It is in force for the next request. One of the name of a built-in limit takes its place.",
+			params:      []string{"If-Match", "If-None-Match-Write"}, in: body("LimitSpec", example),
+			out:    []answer{{200, "Changed.", jsonOf("Limit"), []string{"ETag"}}, {201, "Created.", jsonOf("Limit"), []string{"ETag", "Location"}}},
+			errors: []int{409, 412, 422}},
+		deletion(path, "deleteLimit", "access", "Delete a limit; a built-in one of its name is in force again"),
 	}
 }
 

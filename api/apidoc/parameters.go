@@ -5,6 +5,7 @@ func parameters() obj {
 	for _, name := range []string{"integration", "collection", "role", "client", "issuer"} {
 		out[name] = inPath(name, "Its name.", obj{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}, "acme-crm")
 	}
+	out["limit-name"] = inPath("limit", "Its name.", obj{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}, "invoicing-daily")
 	out["record"] = inPath("record", "Its id.", obj{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}, "rec-1")
 	out["secret"] = inPath("secret", "Its id.", obj{"type": "string"}, "sec-1")
 	out["field"] = inPath("field", "The field's path: a JSON Pointer without its first slash. It may contain slashes.", obj{"type": "string"}, "customer/email")
@@ -54,6 +55,8 @@ func headers() obj {
 		"ETag":                 header("A quoted revision or version, for records followed by a dash and a hash."),
 		"Location":             header("The path of what was made."),
 		"Retry-After":          header("Seconds to wait, when the same request may succeed later."),
+		"RateLimit":            header("What is left of the tightest window (draft-ietf-httpapi-ratelimit-headers)."),
+		"RateLimit-Policy":     header("The windows that the request was counted in."),
 		"WWW-Authenticate":     header("How to authenticate."),
 		"Idempotency-Replayed": header("true when the answer is that of an earlier request with the same key."),
 		"Strongroom-Masked":    header("true when the value is masked."),

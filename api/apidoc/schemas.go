@@ -42,7 +42,7 @@ func listOf(schema string) obj {
 }
 
 func schemas() obj {
-	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), oauthSchemas())
+	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), oauthSchemas(), limitSchemas())
 }
 
 func generalSchemas() obj {
@@ -68,6 +68,7 @@ func problemMembers() obj {
 		"detail": text("What is wrong with this very request."), "request_id": text("To find the request in the log."),
 		"retryable": obj{"type": "boolean", "description": "The very same request may succeed later."},
 		"errors":    list(answered([]string{"pointer", "detail"}, obj{"pointer": text("A JSON Pointer into the body."), "detail": text("What is wrong with that member. Never its value.")})),
+		"limit":     text("The name of the limit that refused, when one did."),
 		"secret_id": text("Of the secret that the first request made (code secret_replayed)."),
 	}
 }

@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/metrics":  {"strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
 	"strongroom/internal/access":   {"strongroom/internal/uid"},
+	"strongroom/internal/limits":   {},
 	"strongroom/internal/audit":    {"strongroom/internal/uid"},
 	"strongroom/vaultkeys":         {"strongroom/vaultkeys", "strongroom/internal/uid", "strongroom/internal/secret"},
 	"strongroom/envelope":          {"strongroom/vaultkeys", "strongroom/internal/uid"},

@@ -79,6 +79,8 @@ type Bench struct {
 	floor  Bare     // what a real server answers and stores
 	next   atomic.Uint64
 	seed   atomic.Uint64
+
+	liftedLimits bool
 }
 
 // Run measures. It makes an integration of its own on the server and deletes it
@@ -93,7 +95,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (b *Bench) run(ctx context.Context) (*Report, error) {
-	if err := b.fillAndWeigh(ctx); err != nil {
+	if err := errors.Join(b.liftLimits(ctx), b.fillAndWeigh(ctx)); err != nil {
 		return nil, err
 	}
 	if err := b.sample(); err != nil {
@@ -141,7 +143,7 @@ func (b *Bench) cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err := b.client.DeleteIntegration(ctx, integration, true)
-	return err
+	return errors.Join(err, b.restoreLimits(ctx))
 }
 
 func targetOf(c client.Config) (*target, error) {

@@ -67,6 +67,7 @@ type worker struct {
 	body    []byte
 	scratch histogram
 	done    uint64 // operations
+	failed  uint64 // requests beside noise
 }
 
 // step sends one request and returns how many operations it was.

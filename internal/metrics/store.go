@@ -1,10 +1,6 @@
 package metrics
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"strongroom/store"
-)
+import "strongroom/store"
 
 // Watch adds what the store itself counts, wherever it came across it: a
 // damaged record in a list is no problem document, and a damaged role is found
@@ -21,7 +17,6 @@ func (m *Metrics) Watch(stats func() store.Stats) {
 		{"strongroom_stale_writes_total", "Writes that were made again because what they were made from had changed.",
 			func(s store.Stats) uint64 { return s.StaleWrites }},
 	} {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
-			func() float64 { return float64(c.count(stats())) }))
+		m.Figure(c.name, c.help, true, func() float64 { return float64(c.count(stats())) })
 	}
 }

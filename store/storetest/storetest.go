@@ -37,6 +37,7 @@ type Options struct {
 	Now        func() time.Time
 	Leases     envelope.Options
 	Limits     store.Limits
+	Counting   store.Counting
 	Unchecked  bool         // the test damages the store: it is not checked at the end
 	Engine     *bolt.Engine // instead of one of its own; the test closes it
 	AuditDir   string       // instead of a folder of its own
@@ -60,7 +61,7 @@ func OpenWith(t testing.TB, o Options) *Fixture {
 	must(t, err)
 	t.Cleanup(func() { log.Close() })
 	deps := store.Deps{
-		Engine: engine, Keys: keys, Audit: log, Now: o.Now, Leases: o.Leases, Limits: o.Limits,
+		Engine: engine, Keys: keys, Audit: log, Now: o.Now, Leases: o.Leases, Limits: o.Limits, Counting: o.Counting,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	must(t, store.Init(context.Background(), deps, store.InitOptions{Dev: !o.Production}))

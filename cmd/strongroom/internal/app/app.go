@@ -70,8 +70,8 @@ func (a *App) listen(o Options) (err error) {
 	counts.Watch(a.Store.Stats)
 	a.Server, err = api.New(api.Config{
 		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: tls, Dev: o.Dev != nil,
-		Metrics: counts,
-		Listen:  o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
+		Metrics: counts, Gate: a.Gate,
+		Listen: o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
 		DrainDelay:   time.Duration(o.Config.DrainDelay),
 		DrainTimeout: time.Duration(o.Config.DrainTimeout),
 	})
@@ -86,7 +86,7 @@ func (a *App) listen(o Options) (err error) {
 		return err
 	}
 	tokens.Authority, err = identity.New(identity.Config{
-		Directory: a.Store, Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
+		Directory: identity.Guarded(a.Store, a.Gate.Guard), Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
 	})
 	return err
 }
@@ -108,9 +108,11 @@ func (a *App) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() { a.background("the store's background work", a.Store.Run(work)) })
 	group.Go(func() { a.compactOnSchedule(work) })
+	group.Go(func() { a.Gate.Run(work) })
 	err := a.Server.Run(ctx)
 	stop()
 	group.Wait()
+	a.background("the last save of what the limits counted", a.Store.SaveCounts(context.WithoutCancel(ctx)))
 	return err
 }
 
