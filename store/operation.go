@@ -128,7 +128,7 @@ func outcome(err error) (audit.Result, string) {
 	switch {
 	case err == nil:
 		return audit.Allowed, ""
-	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated), errors.Is(err, errHidden):
 		return audit.Denied, Code(err)
 	}
 	return audit.Failed, Code(err)

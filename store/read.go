@@ -68,57 +68,86 @@ func (s *Store) read(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, o 
 		return Record{}, err
 	}
 	if !f.exists || f.state.life == deleted {
-		return Record{}, ErrNotFound
+		return Record{}, s.absent(sc, dom, access.ActionRead)
 	}
-	number, err := s.pick(tx, sc, dom, id, &f, o)
+	number, sc, err := s.pick(tx, sc, dom, id, &f, o)
 	if err != nil {
 		return Record{}, err
 	}
 	rev, opener, err := s.openRevision(tx, sc.collection, dom, id, number)
+	current := number == f.state.revision
 	switch {
-	case number == f.state.revision && errors.Is(err, ErrNotFound):
+	case current && errors.Is(err, ErrNotFound):
 		return Record{}, damaged("revision", errMissing)
+	case errors.Is(err, ErrNotFound):
+		return Record{}, s.absent(sc, dom, access.ActionHistory)
 	case err != nil:
 		return Record{}, err
 	case sc.collection.expired(&rev.header, s.now()):
 		return Record{}, ErrNotFound
 	}
+	if sc, err = sc.reading(id, &rev.header, current); err != nil {
+		return Record{}, err
+	}
+	sc.hashes = dom
 	rec := describe(sc.collection, id, number, &rev.header, &f.state)
 	return rec, s.reveal(&rec, sc, &rev, opener, o)
 }
 
+// reading settles the decision for the revision that a read is about.
+func (sc scope) reading(id string, h *header, current bool) (scope, error) {
+	if !current {
+		if sc = sc.onOld(id, h); !sc.allows(access.ActionHistory) {
+			return sc, errHidden
+		}
+		return sc, nil
+	}
+	if sc = sc.on(id, h); !sc.allows(access.ActionRead) {
+		return sc, errHidden
+	}
+	return sc, nil
+}
+
 // pick chooses the revision that a read is about. One that is not current
-// needs the action history, and that the current one is not erased.
-func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f *found, o ReadOptions) (uint64, error) {
+// needs the action history, and that the current one is not erased and not
+// kept from the caller.
+func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f *found, o ReadOptions) (uint64, scope, error) {
 	current := f.state.revision
 	if !o.Previous && (o.Revision == 0 || o.Revision == current) {
-		return current, nil
+		return current, sc, nil
 	}
-	if !sc.decision.Allows(access.ActionHistory) {
-		return 0, ErrForbidden
+	if !sc.decision.Could(access.ActionHistory) {
+		return 0, sc, ErrForbidden
 	}
 	rev, _, err := s.openRevision(tx, sc.collection, dom, id, current)
 	if errors.Is(err, ErrNotFound) {
-		return 0, damaged("revision", errMissing)
+		return 0, sc, damaged("revision", errMissing)
 	}
 	if err != nil {
-		return 0, err
+		return 0, sc, err
 	}
 	if sc.collection.expired(&rev.header, s.now()) {
-		return 0, ErrNotFound
+		return 0, sc, ErrNotFound
+	}
+	if sc = sc.on(id, &rev.header); !sc.allows(access.ActionRead) || !sc.allows(access.ActionHistory) {
+		return 0, sc, errHidden
 	}
 	if !o.Previous {
-		return o.Revision, nil
+		return o.Revision, sc, nil
 	}
+	return previousRevision(tx, sc, id, current)
+}
+
+func previousRevision(tx kv.ReadTx, sc scope, id string, current uint64) (uint64, scope, error) {
 	previous := uint64(0)
 	tx.ScanBack(kv.Revisions, revisionsPrefix(sc.collection.doc.UID, id), revisionKey(sc.collection.doc.UID, id, current), func(key, _ []byte) bool {
 		previous = revisionOfKey(key)
 		return false
 	})
 	if previous == 0 {
-		return 0, ErrNotFound
+		return 0, sc, ErrNotFound
 	}
-	return previous, nil
+	return previous, sc, nil
 }
 
 func describe(coll *collection, id string, number uint64, h *header, st *state) Record {
@@ -209,7 +238,7 @@ func (v *viewer) grant(path string) (access.Grant, bool) {
 	if v.wanted != nil && !selected(v.wanted, path) {
 		return access.Grant{}, false
 	}
-	grant := v.sc.decision.Read(v.action, path)
+	grant := v.sc.read(v.action, path)
 	if grant.Kind == access.None {
 		v.rec.Withheld = append(v.rec.Withheld, path)
 	}
@@ -219,7 +248,7 @@ func (v *viewer) grant(path string) (access.Grant, bool) {
 func (v *viewer) add(path string, json []byte, grant access.Grant) {
 	if grant.Kind == access.Masked {
 		v.rec.Masked = append(v.rec.Masked, path)
-		json = access.Mask(nil, grant.Mask, json)
+		json = access.Mask(nil, grant.Mask, json, v.sc.hashes)
 	}
 	v.rec.Fields = append(v.rec.Fields, schema.Value{Path: path, JSON: json})
 }
@@ -255,7 +284,7 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 	if err != nil {
 		return out, err
 	}
-	if sc.decision.Read(readAction(o), path).Kind == access.None && sc.decision.Read(access.ActionRead, path).Kind == access.None {
+	if sc.decision.CouldRead(readAction(o), path).Kind == access.None && sc.decision.CouldRead(access.ActionRead, path).Kind == access.None {
 		if _, declared := sc.collection.names[path]; declared {
 			op.entry.Withheld = []string{path}
 		}

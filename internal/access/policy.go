@@ -23,7 +23,7 @@ func NewPolicy(roles map[string]*Role, names []string, dev bool) *Policy {
 			p.caps |= caps
 		case roles[name] != nil:
 			for i := range roles[name].Rules {
-				p.rules = append(p.rules, compile(&roles[name].Rules[i]))
+				p.rules = append(p.rules, compile(&roles[name].Rules[i], name, i))
 			}
 		}
 	}
@@ -60,8 +60,12 @@ func (p *Policy) matching(integration, collection string) []*rule {
 	return list
 }
 
-// rule is a Rule made ready for look-ups.
+// rule is a Rule made ready for look-ups. One with a condition takes part where
+// the condition holds; where it can't be worked out the rule withheld takes its
+// place, which keeps what the rule says none of and grants nothing.
 type rule struct {
+	role                      string
+	number                    int // in its role
 	integrations, collections []string
 	actions                   actionSet
 	read                      map[string]Grant // without `*`
@@ -69,14 +73,21 @@ type rule struct {
 	hasStar                   bool
 	write, search, labels     nameSet
 	all                       bool // the rule of everything
+	condition                 *condition
+	withheld                  *rule // nil without a condition
+	hoped                     *rule // what the rule grants at best, without its none
+	silent                    bool  // it only withholds
 }
 
 var everythingRule = &rule{
+	role:         RoleEverything,
 	integrations: []string{"*"}, collections: []string{"*"}, actions: allActions, all: true,
 }
 
-func compile(r *Rule) *rule {
+func compile(r *Rule, role string, number int) *rule {
 	c := &rule{
+		role:         role,
+		number:       number,
 		integrations: append([]string(nil), r.Integrations...),
 		collections:  append([]string(nil), r.Collections...),
 		actions:      setOf(r.Actions),
@@ -85,8 +96,8 @@ func compile(r *Rule) *rule {
 		search:       newNameSet(r.Search),
 		labels:       newNameSet(r.WriteLabels),
 	}
-	if r.conditional() {
-		c.actions = 0 // a condition that nobody checks must not grant
+	if c.condition = r.condition; r.conditional() && c.condition == nil {
+		c.actions = 0 // a condition that nobody compiled must not grant
 	}
 	for path, text := range r.Read {
 		g, _ := parseGrant(text) // a malformed one is none
@@ -96,7 +107,24 @@ func compile(r *Rule) *rule {
 			c.read[path] = g
 		}
 	}
+	if c.condition != nil {
+		c.withheld, c.hoped = c.keeping(true), c.keeping(false)
+	}
 	return c
+}
+
+// keeping returns the rule without its condition, and with those of its read
+// members alone that say none, or those that don't.
+func (r *rule) keeping(nones bool) *rule {
+	c := *r
+	c.condition, c.read, c.silent = nil, make(map[string]Grant, len(r.read)), nones
+	c.hasStar = r.hasStar && (r.readStar.Kind == None) == nones
+	for path, g := range r.read {
+		if (g.Kind == None) == nones {
+			c.read[path] = g
+		}
+	}
+	return &c
 }
 
 // answer is what one rule says of reading one field.

@@ -12,6 +12,9 @@ type Principal struct {
 	Policy    *Policy // nil grants nothing
 	Labels    map[string]string
 
+	Purpose string // what the caller says that it reads for
+	Binding string // what the token is bound to: dpop, mtls, or nothing
+
 	TokenID     string // the token the request came with
 	SecretID    string // the client secret the token was issued for
 	Address     string // where the request came from
