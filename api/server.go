@@ -42,6 +42,7 @@ type Store interface {
 	roles
 	clients
 	secrets
+	explainer
 	keeper
 }
 

@@ -160,6 +160,10 @@ func accessOperations() []operation {
 	all := append(roles.operations(), clients.operations()...)
 	return append(all,
 		deletion("/v1/roles/{role}", "deleteRole", "access", "Delete a role"),
+		operation{method: "post", path: "/v1/access:explain", id: "explainAccess", tag: "access", summary: "Say what a client may do, field by field, and which rules decided",
+			description: "For administrators and auditors. It shows no value of a field or a label; at_best is what is granted where the conditions that depend on a record hold.",
+			in:          body("ExplainQuery", obj{"client": "invoicing", "integration": "acme-crm", "collection": "customers", "action": "read"}),
+			out:         []answer{{200, "What it may do.", jsonOf("Explanation"), nil}}, errors: []int{404, 409, 422}},
 		deletion("/v1/clients/{client}", "deleteClient", "access", "Delete a client and its secrets"),
 		operation{method: "get", path: secrets, id: "listSecrets", tag: "access", summary: "List the secrets of a client, without their values",
 			out: []answer{{200, "The secrets.", jsonOf("SecretList"), nil}}, errors: []int{404}},
