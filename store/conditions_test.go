@@ -287,6 +287,20 @@ func TestNoOracleByPageLengthCursorAndCount(t *testing.T) {
 	}
 }
 
+// How many records a collection has is told to whoever could count them.
+func TestNoOracleByTheCountOfACollection(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	w.crowd(3)
+	lister := w.client("lister", `{"rules":[{"integrations":["acme"],"collections":["customers"],"actions":["list"]}]}`)
+	for name, c := range map[string]store.Caller{"a tenant": w.tenant("tenant", "me"), "a lister": lister, "root": w.root} {
+		described, err := w.GetCollection(context.Background(), c, customers)
+		w.must(err)
+		if told := described.Records != nil; told != (name != "a tenant") {
+			t.Errorf("%s is told the count: %v", name, told)
+		}
+	}
+}
+
 func TestNoOracleBySearchAndLookup(t *testing.T) {
 	ctx, w := context.Background(), newWorld(t, storetest.Options{})
 	mine, _ := w.owners()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/internal/access"
 	"strongroom/internal/schema"
@@ -146,7 +147,7 @@ func (c *catalog) roleWarnings(r *access.Role) []string {
 		}
 	}
 	var warnings []string
-	for _, issue := range append(r.Unmatched(declared), r.Idle()...) {
+	for _, issue := range slices.Concat(r.Unmatched(declared), r.Idle(), r.Surprising()) {
 		warnings = append(warnings, issue.Pointer+": "+issue.Detail)
 	}
 	return warnings

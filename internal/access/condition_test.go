@@ -295,3 +295,17 @@ func BenchmarkSettle(b *testing.B) {
 		})
 	}
 }
+
+func TestWhatMaySurpriseIsTold(t *testing.T) {
+	role := parsed(t, `{"rules":[
+		{"integrations":["*"],"collections":["*"],"actions":["read","create"],"read":{"a":"mask:hash","b":"mask:hash","*":"clear"},"write":["a","c"],"when":"record.labels.owner == client.labels.owner"},
+		{"integrations":["*"],"collections":["*"],"actions":["create"],"write":["a"],"when":"request.bound"},
+		{"integrations":["*"],"collections":["*"],"actions":["read"],"read":{"a":"none"},"write":["a"]}]}`)
+	var got []string
+	for _, issue := range role.Surprising() {
+		got = append(got, issue.Pointer)
+	}
+	if diff := cmp.Diff([]string{"/rules/0/when", "/rules/0/read/a"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

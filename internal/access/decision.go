@@ -69,8 +69,8 @@ func newDecision(rules []*rule, fields []FieldInfo) *Decision {
 // its records while conditions are open, else on the one that it was settled for.
 func (d *Decision) Allows(a Action) bool { return d.actions.has(a) }
 
-// Any reports whether a rule grants any action.
-func (d *Decision) Any() bool { return d.actions != 0 }
+// Any reports whether a rule grants any action, or would on some record.
+func (d *Decision) Any() bool { return d.best().actions != 0 }
 
 // Read returns how the field may be read while action a is done. An action that
 // hands out no values gives None.
