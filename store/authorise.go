@@ -19,7 +19,6 @@ type scope struct {
 	own        *access.Decision // of a revision that is not current, by its own labels; else nil
 	caller     Caller
 	at         time.Time
-	hashes     access.Pseudonymiser
 }
 
 // authorise judges an action on a collection. What no rule could allow is

@@ -7,21 +7,24 @@ import (
 	"strongroom/store/kv"
 )
 
-// Label returns the value of one of the header's labels: conditions of roles
-// look at headers as they are.
-func (h *header) Label(key string) (string, bool) {
-	for i := range h.labels {
-		if h.labels[i].Key == key {
-			return h.labels[i].Value, true
+// labelSet lets the conditions of roles look at the labels of a header as they
+// are.
+type labelSet []Label
+
+// Label returns the value of a label.
+func (s labelSet) Label(key string) (string, bool) {
+	for i := range s {
+		if s[i].Key == key {
+			return s[i].Value, true
 		}
 	}
 	return "", false
 }
 
 // LabelMap returns the labels in a map.
-func (h *header) LabelMap() map[string]string {
-	labels := make(map[string]string, len(h.labels))
-	for _, l := range h.labels {
+func (s labelSet) LabelMap() map[string]string {
+	labels := make(map[string]string, len(s))
+	for _, l := range s {
 		labels[l.Key] = l.Value
 	}
 	return labels
@@ -42,18 +45,18 @@ func (hidden) Is(target error) bool { return target == ErrNotFound }
 
 // on settles the decision for a record with these labels: those of a header
 // whose DEK has opened, or of one that is about to be written.
-func (sc scope) on(id string, labels access.LabelSet) scope {
+func (sc scope) on(id string, labels []Label) scope {
 	if !sc.base.Settled() {
-		sc.decision = sc.base.ForRecord(&access.Facts{Who: sc.caller, At: sc.at, Record: id, Labels: labels})
+		sc.decision = sc.base.ForRecord(&access.Facts{Who: sc.caller, At: sc.at, Record: id, Labels: labelSet(labels)})
 	}
 	return sc
 }
 
 // onOld settles the decision for a revision that is not current: it must pass
 // under the current labels, by which sc was settled, and under its own.
-func (sc scope) onOld(id string, h *header) scope {
+func (sc scope) onOld(id string, labels []Label) scope {
 	if !sc.base.Settled() {
-		sc.own = sc.on(id, h).decision
+		sc.own = sc.on(id, labels).decision
 	}
 	return sc
 }
@@ -118,7 +121,7 @@ func (s *Store) openDecoy(sc scope, dom *envelope.Domain) {
 		return
 	}
 	_, _ = s.open(dom, d.id, d.header, d.wrapped)
-	sc.on("", access.NoLabels)
+	sc.on("", nil)
 }
 
 // decoyOf makes a decoy for an integration, and another when its wrapping
@@ -153,7 +156,7 @@ func (w *write) judgeState(tx kv.ReadTx, dom *envelope.Domain) error {
 		return err
 	case !f.exists:
 		return w.s.absent(w.sc, dom, w.op.action())
-	case !w.sc.on(w.id, &f.revision.header).allows(w.op.action()):
+	case !w.sc.on(w.id, f.revision.header.labels).allows(w.op.action()):
 		return errHidden
 	}
 	return nil

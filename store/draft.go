@@ -155,7 +155,7 @@ func (w *writer) settle(id string, old *header, in RecordInput) error {
 	if err != nil {
 		return err
 	}
-	after := w.sc.on(id, &header{labels: labels})
+	after := w.sc.on(id, labels)
 	if !after.allows(w.action) {
 		return &FieldsForbidden{Pointers: []string{"/labels"}}
 	}

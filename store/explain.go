@@ -111,7 +111,7 @@ func (s *Store) factsOf(ctx context.Context, cl *client, coll *collection, q Exp
 		if err == nil && f.visibleRevision() == 0 {
 			err = ErrNotFound
 		}
-		facts.Record, facts.Labels = q.Record, access.StringLabels(f.revision.header.LabelMap())
+		facts.Record, facts.Labels = q.Record, labelSet(f.revision.header.labels)
 		return err
 	})
 	return facts, err

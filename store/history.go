@@ -57,7 +57,7 @@ func (s *Store) sight(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, a
 	if err != nil {
 		return sc, err
 	}
-	if sc = sc.on(id, &f.revision.header); !sc.allows(a) {
+	if sc = sc.on(id, f.revision.header.labels); !sc.allows(a) {
 		return sc, errHidden
 	}
 	return sc, nil
@@ -71,7 +71,7 @@ func (s *Store) revisionInfo(tx kv.ReadTx, sc scope, dom *envelope.Domain, id st
 	if sc.collection.expired(&rev.header, s.now()) {
 		return RevisionInfo{}, ErrNotFound
 	}
-	if sc = sc.onOld(id, &rev.header); !sc.allows(access.ActionHistory) {
+	if sc = sc.onOld(id, rev.header.labels); !sc.allows(access.ActionHistory) {
 		return RevisionInfo{}, errHidden
 	}
 	info := RevisionInfo{Revision: number, CreatedAt: rev.header.updated}

@@ -139,15 +139,15 @@ func (w *walk) look(tx kv.ReadTx, dom *envelope.Domain, id string) (Record, bool
 	if coll.expired(&f.revision.header, w.s.now()) {
 		return Record{}, false, nil
 	}
-	sc := w.sc.on(id, &f.revision.header)
-	if sc.hashes = dom; !sc.allows(w.action) {
+	sc := w.sc.on(id, f.revision.header.labels)
+	if !sc.allows(w.action) {
 		return Record{}, false, nil
 	}
 	if ok, err := w.match(sc, &f.revision, f.opener); !ok || err != nil {
 		return Record{}, false, err
 	}
 	rec := describe(coll, id, f.state.revision, &f.revision.header, &f.state)
-	err = w.s.revealAs(w.action, &rec, sc, &f.revision, f.opener, ReadOptions{Fields: w.fields, Metadata: !w.all && w.fields == nil})
+	err = w.s.revealAs(w.action, &rec, sc, &f.revision, f.opener, dom, ReadOptions{Fields: w.fields, Metadata: !w.all && w.fields == nil})
 	return rec, true, err
 }
 

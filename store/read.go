@@ -86,23 +86,22 @@ func (s *Store) read(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, o 
 	case sc.collection.expired(&rev.header, s.now()):
 		return Record{}, ErrNotFound
 	}
-	if sc, err = sc.reading(id, &rev.header, current); err != nil {
+	if sc, err = sc.reading(id, rev.header.labels, current); err != nil {
 		return Record{}, err
 	}
-	sc.hashes = dom
 	rec := describe(sc.collection, id, number, &rev.header, &f.state)
-	return rec, s.reveal(&rec, sc, &rev, opener, o)
+	return rec, s.reveal(&rec, sc, &rev, opener, dom, o)
 }
 
 // reading settles the decision for the revision that a read is about.
-func (sc scope) reading(id string, h *header, current bool) (scope, error) {
+func (sc scope) reading(id string, labels []Label, current bool) (scope, error) {
 	if !current {
-		if sc = sc.onOld(id, h); !sc.allows(access.ActionHistory) {
+		if sc = sc.onOld(id, labels); !sc.allows(access.ActionHistory) {
 			return sc, errHidden
 		}
 		return sc, nil
 	}
-	if sc = sc.on(id, h); !sc.allows(access.ActionRead) {
+	if sc = sc.on(id, labels); !sc.allows(access.ActionRead) {
 		return sc, errHidden
 	}
 	return sc, nil
@@ -129,7 +128,7 @@ func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f 
 	if sc.collection.expired(&rev.header, s.now()) {
 		return 0, sc, ErrNotFound
 	}
-	if sc = sc.on(id, &rev.header); !sc.allows(access.ActionRead) || !sc.allows(access.ActionHistory) {
+	if sc = sc.on(id, rev.header.labels); !sc.allows(access.ActionRead) || !sc.allows(access.ActionHistory) {
 		return 0, sc, errHidden
 	}
 	if !o.Previous {
@@ -159,15 +158,15 @@ func describe(coll *collection, id string, number uint64, h *header, st *state) 
 }
 
 // reveal opens the fields that the caller may see into the record.
-func (s *Store) reveal(rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
+func (s *Store) reveal(rec *Record, sc scope, rev *revision, opener envelope.Opener, dom *envelope.Domain, o ReadOptions) error {
 	action := access.ActionRead
 	if !rec.Current {
 		action = access.ActionHistory
 	}
-	return s.revealAs(action, rec, sc, rev, opener, o)
+	return s.revealAs(action, rec, sc, rev, opener, dom, o)
 }
 
-func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
+func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revision, opener envelope.Opener, dom *envelope.Domain, o ReadOptions) error {
 	rec.ETag = etag(rec.Revision, rev.header.operation, sc, o.Fields, o.Metadata)
 	if slices.Contains(o.IfNone, rec.ETag) {
 		rec.NotModified = true
@@ -179,9 +178,9 @@ func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revis
 	rec.HasFields = true
 	v := viewer{action: action, sc: sc, wanted: o.Fields, rec: rec}
 	if rev.header.schemaVersion == sc.collection.doc.SchemaVersion {
-		return v.direct(rev, opener)
+		return v.direct(rev, opener, dom)
 	}
-	return v.resplit(rev, opener)
+	return v.resplit(rev, opener, dom)
 }
 
 // viewer applies the caller's grants to the fields of a revision.
@@ -193,7 +192,7 @@ type viewer struct {
 }
 
 // direct judges each field by its name first, and opens only what may be seen.
-func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
+func (v *viewer) direct(rev *revision, opener envelope.Opener, dom *envelope.Domain) error {
 	size := 0
 	for _, sealed := range rev.sealed {
 		size += len(sealed)
@@ -211,7 +210,7 @@ func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
 			return openError(err)
 		}
 		buf = next
-		v.add(path, buf[from:len(buf):len(buf)], grant)
+		v.add(path, buf[from:len(buf):len(buf)], grant, dom)
 	}
 	return nil
 }
@@ -219,14 +218,14 @@ func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
 // resplit opens a revision that was written under an older schema: its parents
 // are split by the current one before any rule applies, since a field may since
 // have become one of its own.
-func (v *viewer) resplit(rev *revision, opener envelope.Opener) error {
+func (v *viewer) resplit(rev *revision, opener envelope.Opener, dom *envelope.Domain) error {
 	values, err := openAll(rev, opener)
 	if err != nil {
 		return err
 	}
 	for _, value := range v.sc.collection.schema.Resplit(values) {
 		if grant, wanted := v.grant(value.Path); wanted && grant.Kind != access.None {
-			v.add(value.Path, value.JSON, grant)
+			v.add(value.Path, value.JSON, grant, dom)
 		}
 	}
 	return nil
@@ -245,10 +244,10 @@ func (v *viewer) grant(path string) (access.Grant, bool) {
 	return grant, true
 }
 
-func (v *viewer) add(path string, json []byte, grant access.Grant) {
+func (v *viewer) add(path string, json []byte, grant access.Grant, dom *envelope.Domain) {
 	if grant.Kind == access.Masked {
 		v.rec.Masked = append(v.rec.Masked, path)
-		json = access.Mask(nil, grant.Mask, json, v.sc.hashes)
+		json = access.Mask(nil, grant.Mask, json, dom)
 	}
 	v.rec.Fields = append(v.rec.Fields, schema.Value{Path: path, JSON: json})
 }

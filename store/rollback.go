@@ -38,7 +38,7 @@ func (s *Store) readOld(ctx context.Context, sc scope, id string, number uint64)
 		if err != nil {
 			return err
 		}
-		if !sc.onOld(id, &rev.header).allows(access.ActionRollback) {
+		if !sc.onOld(id, rev.header.labels).allows(access.ActionRollback) {
 			return errHidden
 		}
 		if coll.expired(&rev.header, s.now()) {
@@ -59,7 +59,7 @@ func (s *Store) rolledBack(sc scope, op *operation, f *found, id string, old old
 	if f.visibleRevision() == 0 {
 		return draft{}, ErrNotFound
 	}
-	after := sc.on(id, &old.header)
+	after := sc.on(id, old.header.labels)
 	if !after.allows(access.ActionRollback) {
 		return draft{}, errHidden
 	}

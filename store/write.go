@@ -169,7 +169,7 @@ func (w *write) judge(dom *envelope.Domain, f *found) scope {
 		_ = w.s.absent(w.sc, dom, w.op.action())
 		return w.sc
 	}
-	sc := w.sc.on(w.id, &f.revision.header)
+	sc := w.sc.on(w.id, f.revision.header.labels)
 	if f.hidden = !w.needs(sc); f.hidden {
 		return w.sc
 	}
