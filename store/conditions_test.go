@@ -412,6 +412,9 @@ func TestAWritePassesByTheOldLabelsAndTheNew(t *testing.T) {
 			return err
 		}, store.ErrForbidden},
 	})
+	w.collection(customers, store.CollectionSpec{Schema: []byte(strings.Replace(customersSchema, `"required":["email"],`, "", 1))})
+	_, err := w.CreateRecord(ctx, c, customers, store.RecordInput{}, store.WriteOptions{})
+	wantErr(t, err, store.ErrForbidden) // with nothing in it either
 	if got := w.importTold(c, store.ImportOptions{}, owned(`{"email":"i@b.c"}`, "them")); !strings.HasPrefix(got, "forbidden") {
 		t.Errorf("a line that creates another's record is told %q", got)
 	}
@@ -447,6 +450,12 @@ func TestFieldsPassByTheOldLabelsAndTheNew(t *testing.T) {
 		{"a clerk", "change the amount of a draft", patch(`{"amount":2}`, ""), nil},
 		{"a clerk", "change the amount while it is filed", patch(`{"amount":3}`, "filed"), store.ErrForbidden},
 		{"a clerk", "file it by a PUT without the amount, which it then may not remove", put(`{"customer":{"name":"Bo"}}`, "filed"), nil},
+		{"a clerk", "see the amount still there", func() error {
+			if got := w.read(w.root, ref); !strings.Contains(got, `"amount":2`) {
+				return errors.New(got)
+			}
+			return nil
+		}, nil},
 		{"a clerk", "change the amount once it is filed", patch(`{"amount":3}`, ""), store.ErrForbidden},
 		{"a clerk", "change the amount while it is made a draft again", patch(`{"amount":3}`, "draft"), store.ErrForbidden},
 		{"a clerk", "make it a draft again", patch(`{}`, "draft"), nil},

@@ -2,6 +2,7 @@ package access
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -307,5 +308,36 @@ func TestWhatMaySurpriseIsTold(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"/rules/0/when", "/rules/0/read/a"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The conditions that the documentation shows are ones.
+func TestTheConditionsOfTheDocumentationCompile(t *testing.T) {
+	text, err := os.ReadFile("../../docs/roles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "## Conditions")
+	_, rest, _ = strings.Cut(rest, "```\n")
+	block, _, _ := strings.Cut(rest, "```")
+	n := 0
+	for line := range strings.Lines(block) {
+		if expression, _, ok := strings.Cut(line, "   "); ok {
+			compileText(t, strings.TrimSpace(expression))
+			n++
+		}
+	}
+	if n < 5 {
+		t.Errorf("%d conditions were found", n)
+	}
+	for _, v := range variables {
+		if !strings.Contains(string(text), "`"+v.name+"`") {
+			t.Errorf("%s is not documented", v.name)
+		}
+	}
+	for _, mask := range Masks() {
+		if !strings.Contains(string(text), "| `"+mask+"` |") {
+			t.Errorf("the mask %s is not documented", mask)
+		}
 	}
 }
