@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	_ "time/tzdata" // conditions name time zones, and an image from scratch has none
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"

@@ -44,18 +44,24 @@ type row struct {
 // For decides about one collection. It costs some microseconds: keep its result
 // until the roles or the fields change.
 func (p *Policy) For(integration, collection string, fields []FieldInfo) *Decision {
-	return newDecision(p.matching(integration, collection), fields)
+	return newDecision(p.matching(integration, collection), basis{fields})
 }
 
-func newDecision(rules []*rule, fields []FieldInfo) *Decision {
-	d := &Decision{fields: make(map[string]*row, len(fields))}
-	d.rules, d.open = takeOpen(rules, fields)
+// basis is what all decisions about one collection have in common, whatever
+// their conditions say.
+type basis struct {
+	fields []FieldInfo
+}
+
+func newDecision(rules []*rule, on basis) *Decision {
+	d := &Decision{fields: make(map[string]*row, len(on.fields))}
+	d.rules, d.open = takeOpen(rules, on)
 	for _, r := range d.rules {
 		if !r.silent {
 			d.actions |= r.actions
 		}
 	}
-	for _, f := range fields {
+	for _, f := range on.fields {
 		if known := d.fields[f.Path]; known == nil {
 			r := d.resolve(f, true)
 			d.fields[f.Path] = &r

@@ -61,8 +61,8 @@ func (p *Policy) matching(integration, collection string) []*rule {
 }
 
 // rule is a Rule made ready for look-ups. One with a condition takes part where
-// the condition holds; where it can't be worked out the rule withheld takes its
-// place, which keeps what the rule says none of and grants nothing.
+// the condition holds; where it can't be worked out what keeping leaves of it
+// takes its place: what the rule says none of, and no grant.
 type rule struct {
 	role                      string
 	number                    int // in its role
@@ -74,9 +74,7 @@ type rule struct {
 	write, search, labels     nameSet
 	all                       bool // the rule of everything
 	condition                 *condition
-	withheld                  *rule // nil without a condition
-	hoped                     *rule // what the rule grants at best, without its none
-	silent                    bool  // it only withholds
+	silent                    bool // it only withholds
 }
 
 var everythingRule = &rule{
@@ -107,14 +105,12 @@ func compile(r *Rule, role string, number int) *rule {
 			c.read[path] = g
 		}
 	}
-	if c.condition != nil {
-		c.withheld, c.hoped = c.keeping(true), c.keeping(false)
-	}
 	return c
 }
 
 // keeping returns the rule without its condition, and with those of its read
-// members alone that say none, or those that don't.
+// members alone that say none, or those that don't: what is certain of a broken
+// rule, and what can be hoped of an open one.
 func (r *rule) keeping(nones bool) *rule {
 	c := *r
 	c.condition, c.read, c.silent = nil, make(map[string]Grant, len(r.read)), nones

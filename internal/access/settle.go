@@ -12,7 +12,7 @@ import (
 // that came up, so that judging a record costs its conditions and a look-up.
 type openRules struct {
 	all      []*rule // settled and open ones, in their order
-	fields   []FieldInfo
+	on       basis
 	request  []*condition // judged first: they need no record
 	record   []*condition
 	hoped    *Decision // what would be granted if all conditions held and withheld nothing
@@ -22,10 +22,10 @@ type openRules struct {
 
 // maxVariants bounds the decisions that are kept; beyond it they are made anew
 // each time.
-const maxVariants = 512
+const maxVariants = 128
 
 // takeOpen parts the rules without a condition from the others.
-func takeOpen(rules []*rule, fields []FieldInfo) (settled []*rule, open *openRules) {
+func takeOpen(rules []*rule, on basis) (settled []*rule, open *openRules) {
 	settled = rules
 	for i, r := range rules {
 		if r.condition == nil {
@@ -35,12 +35,12 @@ func takeOpen(rules []*rule, fields []FieldInfo) (settled []*rule, open *openRul
 			continue
 		}
 		if open == nil {
-			open, settled = &openRules{all: rules, fields: fields}, slices.Clone(rules[:i])
+			open, settled = &openRules{all: rules, on: on}, slices.Clone(rules[:i])
 		}
 		open.add(r.condition)
 	}
 	if open != nil {
-		open.hoped = newDecision(hopeful(rules), fields)
+		open.hoped = newDecision(hopeful(rules), on)
 	}
 	return settled, open
 }
@@ -59,7 +59,7 @@ func hopeful(rules []*rule) []*rule {
 	out := make([]*rule, len(rules))
 	for i, r := range rules {
 		if out[i] = r; r.condition != nil {
-			out[i] = r.hoped
+			out[i] = r.keeping(false)
 		}
 	}
 	return out
@@ -134,7 +134,7 @@ func (o *openRules) variant(conditions []*condition, outcome []byte) *Decision {
 	if v := known[string(outcome)]; v != nil {
 		return v
 	}
-	v := newDecision(o.under(conditions, outcome), o.fields)
+	v := newDecision(o.under(conditions, outcome), o.on)
 	if len(known) < maxVariants {
 		next := maps.Clone(known)
 		next[string(outcome)] = v
@@ -169,7 +169,7 @@ func (r *rule) under(conditions []*condition, outcome []byte) *rule {
 		settled.condition = nil
 		return &settled
 	case broken:
-		return r.withheld
+		return r.keeping(true)
 	}
 	return nil
 }
