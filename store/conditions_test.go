@@ -40,6 +40,14 @@ func labelled(c store.Caller, owner string) store.Caller {
 	return &other
 }
 
+// again makes the caller of another request with the same token.
+func (w *world) again(c store.Caller) store.Caller {
+	w.t.Helper()
+	p, err := w.Principal(c.Client, c.ClientUID, c.SecretID)
+	w.must(err)
+	return p
+}
+
 func owned(fields, owner string) store.RecordInput {
 	return store.RecordInput{Fields: []byte(fields), SetLabels: true, Labels: map[string]string{"owner": owner}}
 }
@@ -627,11 +635,7 @@ func TestAChangedRoleCountsOnTheNextRequest(t *testing.T) {
 	ctx, w := context.Background(), newWorld(t, storetest.Options{})
 	mine, theirs := w.owners()
 	c := w.tenant("tenant", "me")
-	again := func() store.Caller {
-		p, err := w.Principal("tenant", c.ClientUID, c.SecretID)
-		w.must(err)
-		return labelled(p, "me")
-	}
+	again := func() store.Caller { return labelled(w.again(c), "me") }
 	w.get(again(), mine)
 	before := access.Compiled()
 	change := func(when string) {
@@ -667,11 +671,9 @@ func TestConditionsOutliveARestart(t *testing.T) {
 	mine, theirs := w.owners()
 	c := w.tenant("tenant", "me")
 	w.Reopen()
-	p, err := w.Principal("tenant", c.ClientUID, c.SecretID)
-	w.must(err)
-	p = labelled(p, "me")
+	p := labelled(w.again(c), "me")
 	w.get(p, mine)
-	_, err = w.GetRecord(context.Background(), p, theirs, store.ReadOptions{})
+	_, err := w.GetRecord(context.Background(), p, theirs, store.ReadOptions{})
 	wantErr(t, err, store.ErrNotFound)
 }
 
