@@ -191,6 +191,7 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.getRole},
 		endpoint{method: "PUT", run: s.putRole, body: mediaJSON},
 		endpoint{method: "DELETE", run: s.deleteRole})
+	s.add(r, prefix, "/access:explain", endpoint{method: "POST", run: s.explainAccess, body: mediaJSON})
 	s.add(r, prefix, "/clients", endpoint{method: "GET", run: s.listClients})
 	s.add(r, prefix, "/clients/{client}",
 		endpoint{method: "GET", run: s.getClient},

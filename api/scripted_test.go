@@ -267,6 +267,13 @@ func (s *scripted) ListIssuers(_ context.Context, c store.Caller) ([]store.Issue
 func (s *scripted) DeleteIssuer(_ context.Context, c store.Caller, name string) error {
 	return s.called(c, name, nil)
 }
+func (s *scripted) ExplainAccess(_ context.Context, c store.Caller, q store.ExplainQuery) (store.Explanation, error) {
+	return store.Explanation{Client: q.Client, Roles: []string{"billing-reader"}, Integration: q.Integration, Collection: q.Collection, Action: access.ActionRead,
+		Explanation: access.Explanation{Allowed: true, AtBest: true,
+			Rules: []access.RuleExplanation{{Role: "billing-reader", Actions: []access.Action{access.ActionRead}, When: "record.labels.owner == client.labels.owner", Outcome: access.OutcomeOpen}},
+			Fields: []access.FieldExplanation{{Path: "email", Mask: "email", Grant: "none", AtBest: "mask:email", Reason: "No rule grants the action.",
+				By: []access.Deciding{}, Write: []access.Action{}, WriteAtBest: []access.Action{}}}}}, s.called(c, q, nil)
+}
 
 func (s *scripted) Backup(_ context.Context, c store.Caller, w io.Writer, o store.BackupOptions) (store.BackupInfo, error) {
 	if err := s.called(c, nil, o); err != nil {

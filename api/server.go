@@ -51,6 +51,7 @@ type Store interface {
 	limiting
 	secrets
 	issuers
+	explainer
 	keeper
 }
 

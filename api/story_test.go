@@ -199,7 +199,7 @@ func TestStoryOfDefinitions(t *testing.T) {
 	root.do("GET", acme+"/collections", "").want(200).has(`"keys"`)
 	root.do("PUT", "/v1/integrations/Not-A-Name", `{}`).want(400, 404, 422)
 	root.do("PUT", "/v1/roles/r", `{"rules":[{"integrations":["*"],"collections":["*"],"actions":["fly"]}]}`).want(422)
-	root.do("PUT", "/v1/roles/r", `{"rules":[{"integrations":["*"],"collections":["*"],"actions":["read"],"read":{"*":"clear"},"when":"true"}]}`).want(422)
+	root.do("PUT", "/v1/roles/r", `{"rules":[{"integrations":["*"],"collections":["*"],"actions":["read"],"read":{"*":"clear"},"when":"nobody"}]}`).want(422)
 	root.do("PUT", "/v1/roles/r", `{"rules":[]}`).want(201)
 	root.do("GET", "/v1/roles", "").want(200).has(`"name":"r"`)
 	root.do("DELETE", "/v1/roles/r", "").want(204)

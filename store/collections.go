@@ -323,12 +323,25 @@ func (s *Store) GetCollection(ctx context.Context, c Caller, ref CollectionRef) 
 		return out, fmt.Errorf("collection: %w", ErrNotFound)
 	}
 	out = coll.describe()
+	if !mayCount(c, coll) {
+		return out, nil
+	}
 	err = s.engine.View(ctx, func(tx kv.ReadTx) error {
 		n := counter(tx, coll.doc.UID, counterRecords)
 		out.Records = &n
 		return nil
 	})
 	return out, engineError(err)
+}
+
+// mayCount reports whether the caller may learn how many records there are:
+// whoever runs the store, and whoever could count them all.
+func mayCount(c Caller, coll *collection) bool {
+	if canAny(c, access.ManageCollections, access.OperateKeys, access.ReadAudit) {
+		return true
+	}
+	d := c.Policy.For(coll.integration.name, coll.name, nil)
+	return d.Allows(access.ActionList) || d.Allows(access.ActionExport)
 }
 
 func mayDescribeCollection(c Caller, in *integration, name string) bool {

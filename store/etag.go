@@ -16,7 +16,7 @@ import (
 func etag(number uint64, operation uid.UID, sc scope, fields []string, metadata bool) string {
 	h := fnv.New64a()
 	h.Write(operation[:])
-	decision := sc.decision.Hash()
+	decision := sc.hash()
 	h.Write(decision[:])
 	var version [4]byte
 	for i := range version {

@@ -81,7 +81,7 @@ func isExhausted(err error) bool { return errors.Is(err, limits.ErrExposure) }
 func (v *viewer) redact(rev *revision) {
 	for _, path := range rev.header.fields {
 		if grant, wanted := v.grant(path); wanted && grant.Kind != access.None {
-			v.add(path, nil, access.Grant{Kind: access.Masked, Mask: access.MaskRedact})
+			v.add(path, nil, access.Grant{Kind: access.Masked, Mask: access.MaskRedact}, nil)
 		}
 	}
 }

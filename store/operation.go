@@ -129,7 +129,7 @@ func outcome(err error) (audit.Result, string) {
 	switch {
 	case err == nil:
 		return audit.Allowed, ""
-	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated), isExhausted(err):
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated), errors.Is(err, errHidden), isExhausted(err):
 		return audit.Denied, Code(err)
 	}
 	return audit.Failed, Code(err)

@@ -163,7 +163,7 @@ func (c *catalog) roleWarnings(r *access.Role) []string {
 		}
 	}
 	var warnings []string
-	for _, issue := range append(r.Unmatched(declared), r.Idle()...) {
+	for _, issue := range slices.Concat(r.Unmatched(declared), r.Idle(), r.Surprising()) {
 		warnings = append(warnings, issue.Pointer+": "+issue.Detail)
 	}
 	return warnings

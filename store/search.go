@@ -30,7 +30,7 @@ func (s *Store) criteria(sc scope, where []schema.Value) ([]criterion, error) {
 	}
 	out := make([]criterion, 0, len(where))
 	for _, v := range where {
-		if !sc.decision.MaySearch(v.Path) {
+		if !sc.decision.CouldSearch(v.Path) {
 			return nil, &FieldsForbidden{Pointers: []string{"/where/" + v.Path}}
 		}
 		c, err := sc.collection.criterion(v)
@@ -106,14 +106,19 @@ func searchQuery(c Caller, sc scope, criteria []criterion, o SearchOptions) *que
 func (s *Store) searching(sc scope, criteria []criterion, labels map[string]string, fields []string, limit int) *walk {
 	lead := leading(criteria)
 	w := &walk{s: s, sc: sc, action: access.ActionSearch, fields: fields, all: fields == nil, limit: limit}
-	w.match = func(_ string, rev *revision, opener envelope.Opener) (bool, error) {
-		if !(&ListOptions{Labels: labels}).matches(&rev.header) {
+	w.match = func(sc scope, rev *revision, opener envelope.Opener) (bool, error) {
+		if !(&ListOptions{Labels: labels}).matches(&rev.header) || !sc.maySearch(criteria) {
 			return false, nil
 		}
 		return sc.collection.holds(rev, opener, criteria)
 	}
 	w.next = byToken(sc.collection, lead)
 	return w
+}
+
+// maySearch reports whether the caller may find a record by these fields.
+func (sc scope) maySearch(criteria []criterion) bool {
+	return !slices.ContainsFunc(criteria, func(c criterion) bool { return !sc.decision.MaySearch(c.field.Path) })
 }
 
 // leading returns the criterion that proposes the fewest candidates: a unique

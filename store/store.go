@@ -79,6 +79,8 @@ type Store struct {
 	behind     atomic.Bool // the catalog may not be what the disk holds
 	lastChange atomic.Int64
 	inFlight   sync.Map // idempotency keys under way
+	decoys     sync.Map // integration uid: *decoy
+	watchOpens func()   // told of every DEK that is opened; for tests
 	stats      stats
 	ended      endedTokens
 	signing    SigningSchedule

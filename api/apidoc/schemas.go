@@ -42,7 +42,7 @@ func listOf(schema string) obj {
 }
 
 func schemas() obj {
-	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), oauthSchemas(), limitSchemas())
+	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), explainSchemas(), oauthSchemas(), limitSchemas())
 }
 
 func generalSchemas() obj {
@@ -147,10 +147,35 @@ func definitionSchemas() obj {
 	}
 }
 
+// explainSchemas describe what is said of who may do what.
+func explainSchemas() obj {
+	flag, count := obj{"type": "boolean"}, whole(0)
+	grant := text("clear, none or mask:NAME.")
+	rule := answered([]string{"role", "rule", "actions", "outcome"}, obj{
+		"role": text("A role of the client."), "rule": count, "actions": texts, "when": text("Its condition."), "missing": texts,
+		"outcome": obj{"type": "string", "enum": []string{"always", "holds", "fails", "broken", "open"}}})
+	deciding := answered([]string{"role", "rule", "names", "grant", "decides"}, obj{
+		"role": text("A role of the client."), "rule": count, "names": text("The field, an ancestor or *."), "grant": grant, "decides": flag})
+	field := answered([]string{"path", "grant", "at_best", "reason", "by", "write", "write_at_best", "search", "search_at_best"}, obj{
+		"path": text("The field."), "x_mask": text("The schema's mask."), "high": flag, "grant": grant, "at_best": grant,
+		"reason": text("Why."), "by": list(deciding), "write": texts, "write_at_best": texts, "write_reason": text("Why it may not be written."),
+		"search": flag, "search_at_best": flag})
+	name := obj{"type": "string"}
+	return obj{
+		"ExplainQuery": asked([]string{"client", "integration", "collection"}, obj{
+			"client": name, "integration": name, "collection": name, "record": text("None: any record."), "action": text("Default read."),
+			"request": asked(nil, obj{"address": name, "purpose": name, "binding": text("dpop, mtls or nothing."), "time": obj{"type": "string", "format": "date-time"}})}),
+		"Explanation": answered([]string{"client", "roles", "integration", "collection", "action", "allowed", "at_best", "rules", "fields"}, obj{
+			"client": name, "disabled": flag, "roles": texts, "integration": name, "collection": name, "record": name, "action": name,
+			"allowed": flag, "at_best": flag, "rules": list(rule), "fields": list(field)}),
+	}
+}
+
 func accessSchemas() obj {
 	stamps := obj{"name": obj{"type": "string"}, "version": whole(0), "created_at": instant(), "updated_at": instant(), "warnings": texts}
 	rule := asked(nil, obj{"integrations": texts, "collections": texts, "actions": texts, "read": mapOf(obj{"type": "string"}),
-		"write": texts, "write_labels": texts, "search": texts})
+		"write": texts, "write_labels": texts, "search": texts,
+		"when": text("A condition in CEL over record.id, record.labels, client.name, client.labels, request.address, request.time, request.purpose, request.bound and request.binding.")})
 	spec := obj{"rules": list(rule)}
 	client := all(obj{"roles": texts, "labels": mapOf(obj{"type": "string"}), "disabled": obj{"type": "boolean"}}, clientAuthMembers())
 	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}

@@ -87,7 +87,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		c.serveCommand(), c.initCommand(), c.demoCommand(),
-		c.integrationCommand(), c.collectionCommand(), c.recordCommand(), c.roleCommand(), c.clientCommand(), c.limitCommand(),
+		c.integrationCommand(), c.collectionCommand(), c.recordCommand(), c.roleCommand(), c.clientCommand(), c.accessCommand(), c.limitCommand(),
 		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(),
 		c.benchCommand(), c.versionCommand(),
 	)

@@ -13,6 +13,9 @@ type Principal struct {
 	Labels    map[string]string
 	Scopes    []string // of the token, narrowed into Policy; nil: all that the roles give
 
+	Purpose string // what the caller says that it reads for
+	Binding string // what the token is bound to: dpop, mtls, or nothing
+
 	TokenID     string // the token the request came with
 	SecretID    string // the client secret, or the other credential, that the token was issued for
 	Address     string // where the request came from

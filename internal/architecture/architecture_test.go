@@ -42,6 +42,7 @@ var owners = map[string]string{
 	"github.com/tink-crypto/tink-go": "strongroom/envelope",
 	"github.com/hashicorp/vault/api": "strongroom/vaultkeys/transit",
 	"github.com/gorilla/mux":         "strongroom/api",
+	"cel.dev/cel-go":                 "strongroom/internal/access",
 }
 
 type pkg struct {

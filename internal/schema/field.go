@@ -30,7 +30,7 @@ type Field struct {
 	// Normalise is what the index compares: none, lowercase, nfkc or digits.
 	// It is empty when there is no index.
 	Normalise string
-	// Mask is last4, email, redact or empty.
+	// Mask is a mask of package access, or empty.
 	Mask string
 	// High says `x-sensitivity: high`.
 	High bool
@@ -210,14 +210,15 @@ func unindexable(n *node, types []string) string {
 func (f *fieldFinder) mask(field Field, at string, links []*node) {
 	types := without(typesOf(links), "null")
 	fits := true
-	switch field.Mask {
-	case "email":
+	name, _, _ := strings.Cut(field.Mask, ":")
+	switch name {
+	case "email", "domain", "year", "first":
 		fits = slices.Equal(types, []string{"string"})
 	case "last4":
 		fits = len(types) == 1 && slices.Contains([]string{"string", "integer", "number"}, types[0])
 	}
 	if !fits {
-		f.fail(at+"/x-mask", "doesn't suit the type: email is for strings, last4 for strings and numbers, redact for all")
+		f.fail(at+"/x-mask", "doesn't suit the type: email, domain, year and first:N are for strings, last4 for strings and numbers, hash, fixed:TEXT and redact for all")
 	}
 }
 

@@ -64,7 +64,7 @@ var keywords = map[string]keyword{
 var extensions = map[string][]string{
 	"x-index":       {"exact", "unique"},
 	"x-normalise":   {"none", "lowercase", "nfkc", "digits"},
-	"x-mask":        {"last4", "email", "redact"},
+	"x-mask":        {"email", "domain", "last4", "year", "hash", "redact"}, // and masks with an argument
 	"x-sensitivity": {"high"},
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // draft is the only dialect, by the URL that `$schema` may name.
@@ -172,9 +174,27 @@ func (o *outline) types(at string, n *node) {
 }
 
 func (o *outline) enumerated(at, key, text string) {
-	if allowed, ok := extensions[key]; ok && !slices.Contains(allowed, text) {
-		o.fail(at, "can only be "+strings.Join(allowed, ", "))
+	allowed, ok := extensions[key]
+	if !ok || slices.Contains(allowed, text) || key == "x-mask" && maskWithArgument(text) {
+		return
 	}
+	detail := "can only be " + strings.Join(allowed, ", ")
+	if key == "x-mask" {
+		detail += ", first:N with N from 1 to 16, or fixed:TEXT with at most 64 bytes of text"
+	}
+	o.fail(at, detail)
+}
+
+// maskWithArgument accepts the masks first:N and fixed:TEXT as package access
+// does.
+func maskWithArgument(mask string) bool {
+	if text, ok := strings.CutPrefix(mask, "fixed:"); ok {
+		return text != "" && len(text) <= 64 && utf8.ValidString(text) &&
+			strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	}
+	digits, ok := strings.CutPrefix(mask, "first:")
+	n, err := strconv.Atoi(digits)
+	return ok && err == nil && n >= 1 && n <= 16 && strconv.Itoa(n) == digits
 }
 
 func (o *outline) count(at, key string, value any) {
