@@ -17,6 +17,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/config":   {"strongroom/internal/secret"},
 	"strongroom/internal/metrics":  {"strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
+	"strongroom/internal/outbound": {},
 	"strongroom/internal/access":   {"strongroom/internal/uid"},
 	"strongroom/internal/audit":    {"strongroom/internal/uid"},
 	"strongroom/vaultkeys":         {"strongroom/vaultkeys", "strongroom/internal/uid", "strongroom/internal/secret"},
