@@ -86,9 +86,10 @@ func (c *Config) Check() error {
 	if c.CompactEvery != 0 {
 		k.between("compact_every", c.CompactEvery, Duration(time.Minute), Duration(365*24*time.Hour))
 	}
-	k.file("tls.cert_file", c.TLS.CertFile, true)
-	k.file("tls.key_file", c.TLS.KeyFile, true)
-	k.oneOf("tls.min_version", c.TLS.MinVersion, "1.3", "1.2")
+	k.oneOf("trusted_proxy_header", c.TrustedProxyHeader, "x-forwarded-for", "forwarded")
+	k.narrow("trusted_proxies", c.TrustedProxies)
+	k.narrow("outbound.allow", c.Outbound.Allow)
+	c.checkTLS(k)
 	c.checkKeys(k)
 	c.checkLeases(k)
 	c.checkLimits(k)

@@ -35,7 +35,12 @@ type Config struct {
 	OpsListen string `yaml:"ops_listen"`
 	// Issuer is the URL that clients reach the server by: the iss claim of its
 	// tokens. Empty: https:// and the listen address.
-	Issuer        string   `yaml:"issuer"`
+	Issuer string `yaml:"issuer"`
+	// TrustedProxies are the networks whose word on a caller's address counts,
+	// and TrustedProxyHeader is where they say it.
+	TrustedProxies     Networks `yaml:"trusted_proxies"`
+	TrustedProxyHeader string   `yaml:"trusted_proxy_header"` // x-forwarded-for or forwarded
+
 	TokenLifetime Duration `yaml:"token_lifetime"`
 	// DrainDelay is how long /readyz says no before a server that was told to
 	// stop takes no more connections.
@@ -46,18 +51,46 @@ type Config struct {
 	// runs: it ends what erasures leave in free pages. 0: never.
 	CompactEvery Duration `yaml:"compact_every"`
 
-	TLS    TLS    `yaml:"tls"`
-	Keys   Keys   `yaml:"keys"`
-	Leases Leases `yaml:"leases"`
-	Limits Limits `yaml:"limits"`
-	Log    Log    `yaml:"log"`
+	TLS      TLS      `yaml:"tls"`
+	Outbound Outbound `yaml:"outbound"`
+	Keys     Keys     `yaml:"keys"`
+	Leases   Leases   `yaml:"leases"`
+	Limits   Limits   `yaml:"limits"`
+	Log      Log      `yaml:"log"`
 }
 
-// TLS names the server's certificate chain and key, PEM files both.
+// The ways to treat certificates of clients.
+const (
+	ClientAuthNone     = "none"     // none is asked for
+	ClientAuthOptional = "optional" // one that client_ca_file vouches for, or none
+	ClientAuthAny      = "any"      // any: whoever registered it is recognised by it
+)
+
+// TLS names the server's certificate chain and key, PEM files both, or the ACME
+// server that gives it one, and says how clients are met. The files are read
+// again when they change.
 type TLS struct {
-	CertFile   string `yaml:"cert_file" path:"yes"`
-	KeyFile    string `yaml:"key_file" path:"yes"`
-	MinVersion string `yaml:"min_version"` // 1.3 or 1.2
+	CertFile     string `yaml:"cert_file" path:"yes"`
+	KeyFile      string `yaml:"key_file" path:"yes"`
+	MinVersion   string `yaml:"min_version"` // 1.3 or 1.2
+	ClientAuth   string `yaml:"client_auth"`
+	ClientCAFile string `yaml:"client_ca_file" path:"yes"`
+	ACME         ACME   `yaml:"acme"`
+}
+
+// ACME gets the server's certificate from an ACME server (RFC 8555), by the
+// tls-alpn-01 challenge on the API's own listener. Without a directory it is off.
+type ACME struct {
+	Directory string `yaml:"directory"` // the URL of the directory
+	Email     string `yaml:"email"`
+	Domains   Names  `yaml:"domains"`
+	CAFile    string `yaml:"ca_file" path:"yes"`   // of the ACME server; empty: the system's
+	CacheDir  string `yaml:"cache_dir" path:"yes"` // of account and certificates
+}
+
+// Outbound bounds what addresses that users name may lead to.
+type Outbound struct {
+	Allow Networks `yaml:"allow"` // inner networks that may be reached all the same
 }
 
 // The providers of key-encryption keys.
@@ -147,7 +180,9 @@ func Default() Config {
 		TokenLifetime: Duration(15 * time.Minute),
 		DrainTimeout:  Duration(30 * time.Second),
 		CompactEvery:  Duration(24 * time.Hour),
-		TLS:           TLS{MinVersion: "1.3"},
+		TLS:           TLS{MinVersion: "1.3", ClientAuth: ClientAuthNone},
+
+		TrustedProxyHeader: "x-forwarded-for",
 		Keys: Keys{
 			Provider: ProviderKeyring,
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},
