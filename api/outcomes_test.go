@@ -43,6 +43,10 @@ func (f *fixture) provoke(r request, status int) {
 		a = f.as("")
 	case status == 400 && r.id != "token":
 		path += "?unknown"
+	case status == 431:
+		for i := range maxHeaderFields {
+			headers = append(headers, fmt.Sprintf("X-Filler-%d", i), "x")
+		}
 	case status == 413:
 		body = strings.Repeat(" ", 1<<20+1)
 	case status == 415:

@@ -17,6 +17,7 @@ var (
 	errBody        = errors.New("the body is not what this route takes")
 	errMediaType   = errors.New("the body's media type is not one that this route takes")
 	errTooLarge    = errors.New("the body is too large")
+	errManyHeaders = errors.New("the request has too many header fields")
 	errNoRoute     = errors.New("there is no such route")
 	errMethod      = errors.New("this route does not take this method")
 	errNoToken     = errors.New("a bearer token is required")
@@ -68,6 +69,7 @@ var outcomes = []outcome{
 	{errConfirm, 400, "confirmation_required", false, 0},
 	{errMediaType, 415, "unsupported_media_type", false, 0},
 	{errTooLarge, 413, "too_large", false, 0},
+	{errManyHeaders, 431, "headers_too_large", false, 0},
 	{errNoRoute, 404, "no_route", false, 0},
 	{errMethod, 405, "method_not_allowed", false, 0},
 	{errTimeout, 503, "timeout", true, 1},

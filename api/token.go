@@ -28,7 +28,7 @@ func (s *Server) token(c *call) error {
 	if err != nil {
 		return c.refuseToken(err)
 	}
-	from := store.Attempt{Address: host(c.r.RemoteAddr), RequestID: c.id, TraceParent: c.trace}
+	from := store.Attempt{Address: c.from, RequestID: c.id, TraceParent: c.trace}
 	token, err := s.Tokens.Exchange(c.ctx(), c.r.Header.Get("Authorization"), form, from)
 	if err != nil {
 		return c.refuseToken(err)

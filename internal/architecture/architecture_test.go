@@ -40,6 +40,7 @@ var owners = map[string]string{
 	"github.com/tink-crypto/tink-go": "strongroom/envelope",
 	"github.com/hashicorp/vault/api": "strongroom/vaultkeys/transit",
 	"github.com/gorilla/mux":         "strongroom/api",
+	"github.com/caddyserver":         "strongroom/internal/tlsconf",
 }
 
 type pkg struct {
