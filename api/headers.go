@@ -63,7 +63,7 @@ func (c *call) checkHeaders() error {
 			return refuse(errRequest, "the header "+name+" is repeated")
 		}
 	}
-	if len(h["Content-Encoding"]) > 0 {
+	if c.e.body != "" && len(h["Content-Encoding"]) > 0 {
 		return refuse(errMediaType, "a body must come without Content-Encoding")
 	}
 	if c.e.rule&unkeyed != 0 && len(h["Idempotency-Key"]) > 0 {

@@ -185,9 +185,11 @@ func (p *problem) explain(err error) {
 	case errors.As(err, &document):
 		p.add(document.Issues)
 	case errors.As(err, &forbidden):
-		for _, pointer := range forbidden.Pointers {
-			p.Errors = append(p.Errors, issue{clip(pointer), "this client may not write it"})
+		issues := make([]schema.Issue, len(forbidden.Pointers))
+		for i, pointer := range forbidden.Pointers {
+			issues[i] = schema.Issue{Pointer: pointer, Detail: "this client may not write it"}
 		}
+		p.add(issues)
 	case errors.As(err, &unique):
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
 	case errors.As(err, &again):
@@ -196,8 +198,16 @@ func (p *problem) explain(err error) {
 	}
 }
 
+// maxIssues bounds what a refusal lists: one is made from each member that is
+// wrong, and a caller could have an answer that is larger than what it sent.
+const maxIssues = 50
+
 func (p *problem) add(issues []schema.Issue) {
-	for _, i := range issues {
+	for n, i := range issues {
+		if n == maxIssues {
+			p.Errors = append(p.Errors, issue{"", "and " + strconv.Itoa(len(issues)-n) + " more"})
+			return
+		}
 		p.Errors = append(p.Errors, issue{clip(i.Pointer), i.Detail})
 	}
 }
