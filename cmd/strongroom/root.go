@@ -62,7 +62,7 @@ func (c *cli) exitCode(err error) int {
 	case errors.As(err, &quiet):
 		return int(quiet)
 	}
-	fmt.Fprintf(c.err, "strongroom: %v\n", err)
+	fmt.Fprintf(c.err, "strongroom: %s\n", printableLines(err.Error()))
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
