@@ -32,15 +32,12 @@ type Options struct {
 type Keeper struct {
 	o       Options
 	acme    *manager // nil with files
-	tickets tickets
 	current atomic.Pointer[tls.Config]
 
-	mu       sync.Mutex
-	seen     []os.FileInfo
-	roots    []byte // the text of ClientCAFile
-	leaf     *x509.Certificate
-	problem  string // why the files as they are now are not what is shown
-	problems int
+	mu      sync.Mutex
+	seen    []os.FileInfo
+	leaf    *x509.Certificate
+	problem string // why the files as they are now are not what is shown
 }
 
 // Open reads the files. It fails when they are not good: a server that cannot
@@ -53,7 +50,6 @@ func Open(o Options) (*Keeper, error) {
 		o.Logger = slog.Default()
 	}
 	k := &Keeper{o: o}
-	k.tickets.turn(time.Now())
 	if o.ACME != nil {
 		var err error
 		if k.acme, err = newManager(*o.ACME, o.Logger); err != nil {
@@ -95,7 +91,6 @@ func (k *Keeper) note(err error) {
 	k.problem = ""
 	if err != nil {
 		k.problem = err.Error()
-		k.problems++
 	}
 	switch {
 	case k.problem == before:
@@ -109,39 +104,34 @@ func (k *Keeper) note(err error) {
 func (k *Keeper) load() error {
 	next := base(k.o.MinVersion)
 	next.ClientAuth = k.o.ClientAuth
-	roots, err := k.clientRoots(next)
-	if err != nil {
+	if err := k.clientRoots(next); err != nil {
 		return err
 	}
 	leaf, err := k.certificate(next)
 	if err != nil {
 		return err
 	}
-	if k.roots != nil && string(roots) != string(k.roots) {
-		k.tickets.forget() // a session that the old CA let in is not resumed
-	}
-	k.roots, k.leaf = roots, leaf
-	k.tickets.give(next)
+	k.leaf = leaf
 	k.current.Store(next)
 	return nil
 }
 
 // clientRoots reads the CA of clients.
-func (k *Keeper) clientRoots(into *tls.Config) ([]byte, error) {
+func (k *Keeper) clientRoots(into *tls.Config) (err error) {
 	if k.o.ClientCAFile == "" {
 		if k.o.ClientAuth == tls.VerifyClientCertIfGiven {
-			return nil, errors.New("certificates of clients cannot be checked without a CA")
+			return errors.New("certificates of clients cannot be checked without a CA")
 		}
-		return nil, nil
+		return nil
 	}
 	text, err := os.ReadFile(k.o.ClientCAFile)
+	if err == nil {
+		into.ClientCAs, err = pool(text)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the CA of clients: %w", err)
+		return fmt.Errorf("the CA of clients: %w", err)
 	}
-	if into.ClientCAs, err = pool(text); err != nil {
-		return nil, fmt.Errorf("the CA of clients: %w", err)
-	}
-	return text, nil
+	return nil
 }
 
 // certificate reads the pair. One that has run out does not take the place of

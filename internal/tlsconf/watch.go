@@ -7,7 +7,7 @@ import (
 )
 
 // Watch looks at the files now and then and takes them over when they changed,
-// and turns the keys of session tickets, until ctx ends. Files are looked at
+// until ctx ends. Files are looked at
 // rather than watched by the kernel: that also sees a link to a folder that is
 // swapped, as Kubernetes does it, and works on every file system.
 //
@@ -26,23 +26,20 @@ func (k *Keeper) Watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-ticker.C:
-			k.turn(now)
+		case <-ticker.C:
+			if k.changed() {
+				_ = k.Reload() // it notes what is wrong
+			}
 		}
 	}
 }
 
-// turn does what is due.
-func (k *Keeper) turn(now time.Time) {
+// changed reports whether the files must be read again: they are not those that
+// were read, or what was read was not good.
+func (k *Keeper) changed() bool {
 	k.mu.Lock()
-	changed := !same(k.seen, k.look()) || k.problem != ""
-	if k.tickets.turn(now) {
-		k.tickets.give(k.current.Load())
-	}
-	k.mu.Unlock()
-	if changed {
-		_ = k.Reload() // it notes what is wrong
-	}
+	defer k.mu.Unlock()
+	return k.problem != "" || !same(k.seen, k.look())
 }
 
 // look returns how the files are now; nil in the place of one that is not there.
