@@ -119,7 +119,7 @@ func TestControlFrameFloods(t *testing.T) {
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDoor(t, Timeouts{Stall: 2 * time.Second})
+			d := newDoor(t, Timeouts{Ping: time.Second, Stall: time.Second})
 			r := d.raw()
 			var err error
 			sent, most := 0, 300_000
