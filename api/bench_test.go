@@ -153,7 +153,7 @@ func BenchmarkTurnedAway(b *testing.B) {
 	s, _ := newQuickBehind(b, gate)
 	r := httptest.NewRequest("GET", someRecord, nil)
 	for range 1000 {
-		gate.Guard.Failed("", addressOf(r))
+		gate.Guard.Failed("", otherEnd(r))
 	}
 	w := &nowhere{http.Header{}}
 	b.ReportAllocs()

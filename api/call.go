@@ -54,6 +54,7 @@ type call struct {
 	query query
 	id    string // the request id
 	trace string // the traceparent, empty unless well-formed
+	from  string // the address that the request came from
 	start time.Time
 
 	status  int
@@ -73,6 +74,7 @@ const maxKept = 256 << 10
 func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	c := calls.Get().(*call)
 	c.s, c.e, c.w, c.r, c.vars, c.start = s, e, w, r, vars, time.Now()
+	c.from = s.caller(r)
 	e.seen.Begin()
 	defer c.finish()
 	c.answerHeaders()
@@ -175,7 +177,7 @@ func (c *call) log(took time.Duration) {
 		slog.String("request_id", c.id), slog.String("method", knownMethod(c.r.Method)),
 		slog.String("route", c.e.route), slog.Int("status", c.status),
 		slog.Int64("bytes", c.written), slog.Float64("ms", float64(took.Microseconds())/1000),
-		slog.String("address", host(c.r.RemoteAddr)), slog.String("proto", c.r.Proto),
+		slog.String("address", c.from), slog.String("proto", c.r.Proto),
 	}
 	if c.trace != "" {
 		attrs = append(attrs, slog.String("traceparent", c.trace))

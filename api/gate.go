@@ -40,16 +40,9 @@ func (e *endpoint) class() limits.Class {
 // address is where the request came from.
 func (c *call) address() netip.Addr {
 	if !c.gate.address.IsValid() {
-		c.gate.address = addressOf(c.r)
+		c.gate.address = c.s.origin(c.r)
 	}
 	return c.gate.address
-}
-
-func addressOf(r *http.Request) netip.Addr {
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return ap.Addr().Unmap().WithZone("")
-	}
-	return netip.IPv6Unspecified()
 }
 
 // request describes the call to the limits.
@@ -229,7 +222,7 @@ func (s *Server) front(next http.Handler) http.Handler {
 // to be turned away. A token request may name its client in the body: it is
 // judged when that is known.
 func (s *Server) blockedStranger(r *http.Request) bool {
-	return r.URL.Path != "/oauth2/token" && s.Gate.Guard.Blocked(addressOf(r)) > 0
+	return r.URL.Path != "/oauth2/token" && s.Gate.Guard.Blocked(s.origin(r)) > 0
 }
 
 // encoded is an answer that is always the same, but for the id of the request.

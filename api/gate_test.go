@@ -132,7 +132,7 @@ func loopback(t *testing.T, h *house) (a netip.Addr) {
 		t.Fatal(err)
 	}
 	r.RemoteAddr = r.URL.Host
-	return addressOf(r)
+	return otherEnd(r)
 }
 
 func TestCompressedBodiesAreRefusedUnread(t *testing.T) {

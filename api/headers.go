@@ -17,7 +17,13 @@ var (
 	headerNoSniff = []string{"nosniff"}
 	headerCSP     = []string{"default-src 'none'; frame-ancestors 'none'"}
 	headerHSTS    = []string{"max-age=31536000"}
+	headerReferer = []string{"no-referrer"}
+	headerCORP    = []string{"same-origin"}
 )
+
+// maxHeaderFields bounds the header fields of a request; net/http bounds their
+// bytes.
+const maxHeaderFields = 100
 
 // answerHeaders names the request and sets what every answer says.
 func (c *call) answerHeaders() {
@@ -29,21 +35,35 @@ func (c *call) answerHeaders() {
 	h["Vary"] = headerVary
 	h["X-Content-Type-Options"] = headerNoSniff
 	h["Content-Security-Policy"] = headerCSP
+	h["Referrer-Policy"] = headerReferer
+	h["Cross-Origin-Resource-Policy"] = headerCORP
 	if !c.s.Dev {
 		h["Strict-Transport-Security"] = headerHSTS
 	}
+}
+
+// tooMany reports whether there are more header fields than anybody needs.
+func tooMany(h http.Header) bool {
+	n := len(h)
+	for _, values := range h {
+		n += len(values) - 1
+	}
+	return n > maxHeaderFields
 }
 
 // checkHeaders refuses what is said twice where it may be said once, and
 // promises that could not be kept.
 func (c *call) checkHeaders() error {
 	h := c.r.Header
+	if tooMany(h) {
+		return errManyHeaders
+	}
 	for _, name := range [...]string{"Authorization", "Content-Type", "Idempotency-Key"} {
 		if len(h[name]) > 1 {
 			return refuse(errRequest, "the header "+name+" is repeated")
 		}
 	}
-	if len(h["Content-Encoding"]) > 0 {
+	if c.e.body != "" && len(h["Content-Encoding"]) > 0 {
 		return refuse(errMediaType, "a body must come without Content-Encoding")
 	}
 	if c.e.rule&unkeyed != 0 && len(h["Idempotency-Key"]) > 0 {
@@ -118,7 +138,7 @@ func (c *call) authenticate() error {
 	if err != nil {
 		return err
 	}
-	who.Address, who.RequestID, who.TraceParent = host(c.r.RemoteAddr), c.id, c.trace
+	who.Address, who.RequestID, who.TraceParent = c.from, c.id, c.trace
 	c.who = who
 	return nil
 }

@@ -32,6 +32,9 @@ func (s *Server) putLimit(c *call) error {
 	if err := wellFormed(raw); err != nil {
 		return err
 	}
+	if err := noNulls(raw); err != nil {
+		return err
+	}
 	p, err := precondition(c.r.Header)
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (s *Server) health() (health, int) {
 	if s.draining.Load() {
 		return health{Status: "draining"}, http.StatusServiceUnavailable
 	}
-	h := health{Status: "ready", Reasons: s.Store.Ready()}
+	h := health{Status: "ready", Reasons: s.Ready()}
 	status := http.StatusOK
 	for _, r := range h.Reasons {
 		if !r.Degraded {

@@ -46,6 +46,10 @@ func (f *fixture) provoke(r request, status int) {
 		a = f.as("")
 	case status == 400 && !oauthOperations[r.id]:
 		path += "?unknown"
+	case status == 431:
+		for i := range maxHeaderFields {
+			headers = append(headers, fmt.Sprintf("X-Filler-%d", i), "x")
+		}
 	case status == 413:
 		body = strings.Repeat(" ", 1<<20+1)
 	case status == 415:

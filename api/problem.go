@@ -18,6 +18,7 @@ var (
 	errBody        = errors.New("the body is not what this route takes")
 	errMediaType   = errors.New("the body's media type is not one that this route takes")
 	errTooLarge    = errors.New("the body is too large")
+	errManyHeaders = errors.New("the request has too many header fields")
 	errNoRoute     = errors.New("there is no such route")
 	errMethod      = errors.New("this route does not take this method")
 	errNoToken     = errors.New("a bearer token is required")
@@ -75,6 +76,7 @@ var outcomes = []outcome{
 	{errConfirm, 400, "confirmation_required", false, 0},
 	{errMediaType, 415, "unsupported_media_type", false, 0},
 	{errTooLarge, 413, "too_large", false, 0},
+	{errManyHeaders, 431, "headers_too_large", false, 0},
 	{errNoRoute, 404, "no_route", false, 0},
 	{errMethod, 405, "method_not_allowed", false, 0},
 	{errTimeout, 503, "timeout", true, 1},
@@ -198,9 +200,11 @@ func (p *problem) explain(err error) {
 			p.retryAfter = limited.RetryAfter()
 		}
 	case errors.As(err, &forbidden):
-		for _, pointer := range forbidden.Pointers {
-			p.Errors = append(p.Errors, issue{clip(pointer), "this client may not write it"})
+		issues := make([]schema.Issue, len(forbidden.Pointers))
+		for i, pointer := range forbidden.Pointers {
+			issues[i] = schema.Issue{Pointer: pointer, Detail: "this client may not write it"}
 		}
+		p.add(issues)
 	case errors.As(err, &unique):
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
 	case errors.As(err, &conflict):
@@ -211,8 +215,16 @@ func (p *problem) explain(err error) {
 	}
 }
 
+// maxIssues bounds what a refusal lists: one is made from each member that is
+// wrong, and a caller could have an answer that is larger than what it sent.
+const maxIssues = 50
+
 func (p *problem) add(issues []schema.Issue) {
-	for _, i := range issues {
+	for n, i := range issues {
+		if n == maxIssues {
+			p.Errors = append(p.Errors, issue{"", "and " + strconv.Itoa(len(issues)-n) + " more"})
+			return
+		}
 		p.Errors = append(p.Errors, issue{clip(i.Pointer), i.Detail})
 	}
 }

@@ -100,13 +100,13 @@ func (s *Server) newRouter() *mux.Router {
 	return router
 }
 
-// door hands each request to the resource that the router finds for it. The
+// dispatcher hands each request to the resource that the router finds for it. The
 // router would do so itself, but copies the request twice on the way, to put
 // what it found into its context.
-type door struct{ router *mux.Router }
+type dispatcher struct{ router *mux.Router }
 
 // ServeHTTP implements http.Handler.
-func (d door) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+func (d dispatcher) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	var m mux.RouteMatch
 	d.router.Match(q, &m)
 	m.Handler.(*resource).serve(w, q, m.Vars)
@@ -141,7 +141,7 @@ func (s *Server) apiRouter() http.Handler {
 	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
 	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public | vital})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
-	return door{router}
+	return dispatcher{router}
 }
 
 func (s *Server) recordRoutes(r *mux.Router) {
@@ -223,5 +223,5 @@ func (s *Server) opsRouter() http.Handler {
 	}})
 	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public | vital})
 	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
-	return door{router}
+	return dispatcher{router}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"strongroom/internal/identity"
 	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
+	"strongroom/store"
 )
 
 // Tokens issues and checks access tokens; identity.Authority is one. Its
@@ -71,7 +73,16 @@ type Config struct {
 	StreamStall  time.Duration // an import, export or backup that stands still so long is cut; default 60 s
 	DrainDelay   time.Duration // between 'not ready' and closing the listener; default 0
 	DrainTimeout time.Duration // for requests under way when asked to stop; default 30 s
-	Dev          bool          // leaves out Strict-Transport-Security, which would reach every server on localhost
+
+	// TrustedProxies are the networks whose word on a caller's address counts:
+	// in X-Forwarded-For, or with ForwardedHeader in Forwarded (RFC 7239).
+	TrustedProxies  []netip.Prefix
+	ForwardedHeader bool
+
+	Ready    func() []store.Reason // what /readyz tells; nil: Store.Ready
+	Timeouts Timeouts
+
+	Dev bool // leaves out Strict-Transport-Security, which would reach every server on localhost
 }
 
 // Server answers requests. Its handlers are safe for concurrent use; Listen and
@@ -109,6 +120,10 @@ func (c *Config) defaults() {
 	set(&c.MaxBody, 1<<20)
 	set(&c.StreamStall, time.Minute)
 	set(&c.DrainTimeout, 30*time.Second)
+	if c.Ready == nil {
+		c.Ready = c.Store.Ready
+	}
+	c.Timeouts.defaults()
 }
 
 // set gives a setting its default.

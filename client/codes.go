@@ -36,6 +36,7 @@ var codes = map[string]error{
 	"confirmation_required":   ErrInvalid,
 	"unsupported_media_type":  ErrProtocol,
 	"too_large":               ErrTooLarge,
+	"headers_too_large":       ErrTooLarge,
 	"no_route":                ErrProtocol,
 	"method_not_allowed":      ErrProtocol,
 	"timeout":                 ErrUnavailable,
@@ -46,7 +47,7 @@ var codes = map[string]error{
 var byStatus = map[int]error{
 	400: ErrInvalid, 401: ErrUnauthenticated, 403: ErrForbidden, 404: ErrNotFound, 405: ErrProtocol,
 	409: ErrConflict, 412: ErrPrecondition, 413: ErrTooLarge, 415: ErrProtocol, 422: ErrInvalid,
-	429: ErrRateLimited, 503: ErrUnavailable,
+	429: ErrRateLimited, 431: ErrTooLarge, 503: ErrUnavailable,
 }
 
 func errorOf(code string, status int) error {

@@ -34,7 +34,7 @@ var (
 	ErrInvalid = errors.New("strongroom: invalid request")
 	// ErrCursor comes when a cursor is not this client's, or of another query.
 	ErrCursor = errors.New("strongroom: invalid cursor")
-	// ErrTooLarge comes when a body is over the server's limit.
+	// ErrTooLarge comes when a body, or the header, is over the server's limit.
 	ErrTooLarge = errors.New("strongroom: too large")
 	// ErrIntegrity comes when what is stored did not authenticate.
 	ErrIntegrity = errors.New("strongroom: integrity check failed")

@@ -136,7 +136,7 @@ func (s *Store) enforce(cat *catalog) {
 
 // describeLimit describes a limit, the built-in one when l is nil.
 func (s *Store) describeLimit(name string, l *limit) (out Limit) {
-	out = Limit{Name: name, Builtin: l == nil, Limit: limits.Default(name)}
+	out = Limit{Name: name, Builtin: l == nil, Limit: limits.Default(name), Use: limits.Use{Most: []limits.Count{}}}
 	if l != nil {
 		out.Limit, out.Version, out.CreatedAt, out.UpdatedAt = l.def, l.version, &l.doc.CreatedAt, &l.doc.UpdatedAt
 	}

@@ -102,9 +102,9 @@ func (o operation) responses() obj {
 // allErrors adds the errors that every operation with a token can end in.
 func (o operation) allErrors() []int {
 	if o.open {
-		return o.errors
+		return append([]int{431}, o.errors...)
 	}
-	all := append([]int{400, 401, 403, 429, 500, 503}, o.errors...)
+	all := append([]int{400, 401, 403, 429, 431, 500, 503}, o.errors...)
 	if o.in != nil {
 		all = append(all, 413, 415)
 	}
@@ -142,7 +142,7 @@ func mediaTypes(list []content) obj {
 // problems returns the responses that errors end in, one a status.
 func problems() obj {
 	out := obj{}
-	for _, status := range []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503} {
+	for _, status := range []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 431, 500, 503} {
 		out["Problem"+strconv.Itoa(status)] = problem(status)
 	}
 	return out

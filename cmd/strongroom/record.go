@@ -190,8 +190,7 @@ func (c *cli) recordField() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = c.out.Write(value.Value)
-			return err
+			return writeValue(c.out, value.Value)
 		}),
 	}
 }

@@ -62,7 +62,7 @@ func (c *cli) exitCode(err error) int {
 	case errors.As(err, &quiet):
 		return int(quiet)
 	}
-	fmt.Fprintf(c.err, "strongroom: %v\n", err)
+	fmt.Fprintf(c.err, "strongroom: %s\n", printableLines(err.Error()))
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
@@ -88,7 +88,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.serveCommand(), c.initCommand(), c.demoCommand(),
 		c.integrationCommand(), c.collectionCommand(), c.recordCommand(), c.roleCommand(), c.clientCommand(), c.accessCommand(), c.limitCommand(),
-		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(),
+		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(), c.doctorCommand(),
 		c.benchCommand(), c.versionCommand(),
 	)
 	return root

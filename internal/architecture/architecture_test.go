@@ -16,7 +16,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/schema":   {},
 	"strongroom/internal/jwks":     {},
 	"strongroom/internal/outbound": {},
-	"strongroom/internal/config":   {"strongroom/internal/secret", "strongroom/internal/outbound"},
+	"strongroom/internal/config":   {"strongroom/internal/secret"},
 	"strongroom/internal/metrics":  {"strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
 	"strongroom/internal/access":   {"strongroom/internal/uid"},
@@ -43,6 +43,7 @@ var owners = map[string]string{
 	"github.com/hashicorp/vault/api": "strongroom/vaultkeys/transit",
 	"github.com/gorilla/mux":         "strongroom/api",
 	"cel.dev/cel-go":                 "strongroom/internal/access",
+	"github.com/caddyserver":         "strongroom/internal/tlsconf",
 }
 
 type pkg struct {

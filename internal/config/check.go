@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"strongroom/internal/outbound"
 )
 
 // checker gathers what is wrong.
@@ -84,18 +82,16 @@ func (c *Config) Check() error {
 	c.checkIssuer(k)
 	k.between("token_lifetime", c.TokenLifetime, Duration(time.Minute), Duration(24*time.Hour))
 	k.between("signing_key_every", c.SigningKeyEvery, Duration(time.Hour), Duration(365*24*time.Hour))
-	if _, err := outbound.ParseNetworks(c.Outbound.Allow); err != nil {
-		k.fail("outbound.allow", err.Error())
-	}
 	k.file("outbound.ca_cert_file", c.Outbound.CACertFile, false)
 	k.between("drain_delay", c.DrainDelay, 0, Duration(10*time.Minute))
 	k.between("drain_timeout", c.DrainTimeout, Duration(time.Second), Duration(time.Hour))
 	if c.CompactEvery != 0 {
 		k.between("compact_every", c.CompactEvery, Duration(time.Minute), Duration(365*24*time.Hour))
 	}
-	k.file("tls.cert_file", c.TLS.CertFile, true)
-	k.file("tls.key_file", c.TLS.KeyFile, true)
-	k.oneOf("tls.min_version", c.TLS.MinVersion, "1.3", "1.2")
+	k.oneOf("trusted_proxy_header", c.TrustedProxyHeader, "x-forwarded-for", "forwarded")
+	k.narrow("trusted_proxies", c.TrustedProxies)
+	k.narrow("outbound.allow", c.Outbound.Allow)
+	c.checkTLS(k)
 	c.checkKeys(k)
 	c.checkLeases(k)
 	c.checkLimits(k)

@@ -35,7 +35,12 @@ type Config struct {
 	OpsListen string `yaml:"ops_listen"`
 	// Issuer is the URL that clients reach the server by: the iss claim of its
 	// tokens. Empty: https:// and the listen address.
-	Issuer        string   `yaml:"issuer"`
+	Issuer string `yaml:"issuer"`
+	// TrustedProxies are the networks whose word on a caller's address counts,
+	// and TrustedProxyHeader is where they say it.
+	TrustedProxies     Networks `yaml:"trusted_proxies"`
+	TrustedProxyHeader string   `yaml:"trusted_proxy_header"` // x-forwarded-for or forwarded
+
 	TokenLifetime Duration `yaml:"token_lifetime"`
 	// SigningKeyEvery is how long a key signs access tokens before the next
 	// one does. The old one verifies until its last token has expired.
@@ -57,20 +62,40 @@ type Config struct {
 	Log      Log      `yaml:"log"`
 }
 
-// TLS names the server's certificate chain and key, PEM files both.
+// The ways to treat certificates of clients.
+const (
+	ClientAuthNone     = "none"     // none is asked for
+	ClientAuthOptional = "optional" // one that client_ca_file vouches for, or none
+	ClientAuthAny      = "any"      // any: whoever registered it is recognised by it
+)
+
+// TLS names the server's certificate chain and key, PEM files both, or the ACME
+// server that gives it one, and says how clients are met. The files are read
+// again when they change.
 type TLS struct {
-	CertFile   string `yaml:"cert_file" path:"yes"`
-	KeyFile    string `yaml:"key_file" path:"yes"`
-	MinVersion string `yaml:"min_version"` // 1.3 or 1.2
+	CertFile     string `yaml:"cert_file" path:"yes"`
+	KeyFile      string `yaml:"key_file" path:"yes"`
+	MinVersion   string `yaml:"min_version"` // 1.3 or 1.2
+	ClientAuth   string `yaml:"client_auth"`
+	ClientCAFile string `yaml:"client_ca_file" path:"yes"`
+	ACME         ACME   `yaml:"acme"`
+}
+
+// ACME gets the server's certificate from an ACME server (RFC 8555), by the
+// tls-alpn-01 challenge on the API's own listener. Without a directory it is off.
+type ACME struct {
+	Directory string `yaml:"directory"` // the URL of the directory
+	Email     string `yaml:"email"`
+	Domains   Names  `yaml:"domains"`
+	CAFile    string `yaml:"ca_file" path:"yes"`   // of the ACME server; empty: the system's
+	CacheDir  string `yaml:"cache_dir" path:"yes"` // of account and certificates
 }
 
 // Outbound says where the server may fetch key sets and discovery documents
 // from that clients and issuers keep.
 type Outbound struct {
-	// Allow names networks that are allowed although they are not public, in
-	// CIDR notation with commas between them.
-	Allow      string `yaml:"allow"`
-	CACertFile string `yaml:"ca_cert_file" path:"yes"` // PEM, instead of the system's
+	Allow      Networks `yaml:"allow"`                   // networks that are allowed although they are not public
+	CACertFile string   `yaml:"ca_cert_file" path:"yes"` // PEM, instead of the system's
 }
 
 // The providers of key-encryption keys.
@@ -160,7 +185,9 @@ func Default() Config {
 		TokenLifetime: Duration(15 * time.Minute), SigningKeyEvery: Duration(30 * 24 * time.Hour),
 		DrainTimeout: Duration(30 * time.Second),
 		CompactEvery: Duration(24 * time.Hour),
-		TLS:          TLS{MinVersion: "1.3"},
+		TLS:          TLS{MinVersion: "1.3", ClientAuth: ClientAuthNone},
+
+		TrustedProxyHeader: "x-forwarded-for",
 		Keys: Keys{
 			Provider: ProviderKeyring,
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},

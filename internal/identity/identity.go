@@ -57,7 +57,7 @@ type Config struct {
 	Lifetime  time.Duration    // of a token; default 15 minutes
 	CacheSize int              // verified tokens held; default 4096, at most that many
 	Now       func() time.Time // nil: time.Now
-	Outbound  *outbound.Client // fetches keys that are kept elsewhere; nil: from public addresses
+	Outbound  *outbound.Guard  // fetches keys that are kept elsewhere; nil: from public addresses
 }
 
 // Authority issues and checks access tokens. It is safe for concurrent use.
@@ -69,7 +69,7 @@ type Authority struct {
 	now       func() time.Time
 	keys      keyring
 	verified  *cache
-	outbound  *outbound.Client
+	outbound  *outbound.Guard
 	remote    remoteKeys
 	providers providers
 }
@@ -99,7 +99,7 @@ func New(c Config) (*Authority, error) {
 		directory: c.Directory, issuer: c.Issuer, audience: c.Audience,
 		lifetime: c.Lifetime, now: c.Now, verified: newCache(c.CacheSize),
 		keys:     keyring{directory: c.Directory, now: c.Now},
-		outbound: c.Outbound, remote: remoteKeys{fetch: c.Outbound.Get, now: c.Now},
+		outbound: c.Outbound, remote: remoteKeys{fetch: c.Outbound.Fetch, now: c.Now},
 	}, nil
 }
 

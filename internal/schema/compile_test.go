@@ -135,6 +135,9 @@ func TestRefusedSchemas(t *testing.T) {
 		{property(strings.Repeat(`{"not":`, MaxSchemaDepth) + "{}" + strings.Repeat("}", MaxSchemaDepth)), "/properties/p" + strings.Repeat("/not", MaxSchemaDepth-2), "too deeply"},
 		{property(`{"description":"` + strings.Repeat("a", MaxSchemaBytes) + `"}`), "", "256 KiB"},
 		{doubling(20), "", "over and over"},
+		{`{"type":"object","properties":{"a":{"type":"string","pattern":"[a-z]{1,900}x"}}}`, "", "over and over"},
+		{`{"type":"object","properties":{"a":{"allOf":[{"pattern":"[a-z]{1,200}x"},{"pattern":"[a-z]{1,200}y"}]}}}`, "", "over and over"},
+		{`{"type":"object","properties":{"a":{"type":"object","patternProperties":{"[a-z]{1,900}x":{}}}}}`, "", "over and over"},
 		{manyProperties(MaxFields + 1), "/properties", "256 fields"},
 	} {
 		_, err := Compile([]byte(c.raw))

@@ -2,9 +2,10 @@ package schema
 
 import (
 	"encoding/json"
+	"errors"
 	"math/big"
 	"net/url"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ type node struct {
 	object  map[string]any
 	edges   []edge
 	ref     *node
+	program int // instructions of its patterns
 }
 
 // edge leads to a subschema of a node.
@@ -138,11 +140,11 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 			o.fail(at, "can't be regex: expressions in documents are not compiled")
 		}
 	case "pattern":
-		o.pattern(at, text)
+		o.pattern(n, at, text)
 	case "patternProperties":
 		if object, ok := value.(map[string]any); ok {
 			for expression := range object {
-				o.pattern(at+"/"+escapeToken(expression), expression)
+				o.pattern(n, at+"/"+escapeToken(expression), expression)
 			}
 		}
 	case "contentEncoding":
@@ -159,10 +161,29 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 	}
 }
 
-func (o *outline) pattern(at, expression string) {
-	if _, err := regexp.Compile(expression); err != nil {
-		o.fail(at, "is no pattern that Go's RE2 takes: "+err.Error())
+// pattern checks an expression and weighs it by its compiled size: that many
+// instructions are run for each character of a text, at worst.
+func (o *outline) pattern(n *node, at, expression string) {
+	tree, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		o.fail(at, "is no pattern that Go's RE2 takes"+whyNot(err))
+		return
 	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		o.fail(at, "is no pattern that Go's RE2 takes"+whyNot(err))
+		return
+	}
+	n.program += len(program.Inst)
+}
+
+// whyNot tells what is wrong with an expression without repeating it.
+func whyNot(err error) string {
+	var bad *syntax.Error
+	if errors.As(err, &bad) {
+		return ": " + string(bad.Code)
+	}
+	return ""
 }
 
 func (o *outline) types(at string, n *node) {

@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/identity"
 	"strongroom/internal/metrics"
 	"strongroom/internal/secret"
+	"strongroom/internal/tlsconf"
 	"strongroom/store"
 	"strongroom/store/bolt"
 )
@@ -33,12 +34,12 @@ type App struct {
 	*Base
 	Server *api.Server
 
-	config      config.Config
-	logger      *slog.Logger
-	dev         *Dev
-	certificate certificate
-	closed      sync.Once
-	err         error
+	config config.Config
+	logger *slog.Logger
+	dev    *Dev
+	keeper *tlsconf.Keeper
+	closed sync.Once
+	err    error
 }
 
 // Open opens the store and listens, but serves nothing yet: Run does. A port of
@@ -61,16 +62,19 @@ func Open(ctx context.Context, o Options) (*App, error) {
 // listen makes the server and opens its listeners. The issuer of tokens can be
 // the address, which is known only then.
 func (a *App) listen(o Options) (err error) {
-	tls, err := a.serverTLS()
-	if err != nil {
+	if err := a.openTLS(); err != nil {
+		return err
+	}
+	counts := metrics.New(o.Version, a.Ready)
+	counts.Watch(a.Store.Stats)
+	if err := counts.Register(a.certificateExpiry()); err != nil {
 		return err
 	}
 	tokens := new(lateTokens)
-	counts := metrics.New(o.Version, a.Store.Ready)
-	counts.Watch(a.Store.Stats)
 	a.Server, err = api.New(api.Config{
-		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: tls, Dev: o.Dev != nil,
-		Metrics: counts, Gate: a.Gate,
+		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: a.keeper.Config(), Dev: o.Dev != nil,
+		Metrics: counts, Gate: a.Gate, Ready: a.Ready,
+		TrustedProxies: o.Config.TrustedProxies, ForwardedHeader: o.Config.TrustedProxyHeader == "forwarded",
 		Listen: o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
 		DrainDelay:   time.Duration(o.Config.DrainDelay),
 		DrainTimeout: time.Duration(o.Config.DrainTimeout),
@@ -81,7 +85,7 @@ func (a *App) listen(o Options) (err error) {
 	if err := a.Server.Listen(); err != nil {
 		return err
 	}
-	fetch, err := outboundClient(o.Config.Outbound)
+	fetch, err := outboundGuard(o.Config.Outbound)
 	if err != nil {
 		return err
 	}
@@ -109,6 +113,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() { a.background("the store's background work", a.Store.Run(work)) })
 	group.Go(func() { a.compactOnSchedule(work) })
 	group.Go(func() { a.Gate.Run(work) })
+	group.Go(func() { a.watchTLS(work) })
 	err := a.Server.Run(ctx)
 	stop()
 	group.Wait()
@@ -163,14 +168,9 @@ func (a *App) URL() string { return "https://" + a.Server.Addr() }
 // Log returns the logger that the server writes to.
 func (a *App) Log() *slog.Logger { return a.logger }
 
-// ReloadCertificate reads the certificate's files again; connections that are
-// made from then on see it. A development server's stays.
-func (a *App) ReloadCertificate() error {
-	if a.dev != nil {
-		return nil
-	}
-	return a.certificate.load(a.config.TLS.CertFile, a.config.TLS.KeyFile)
-}
+// ReloadCertificate reads the certificates' files again now; connections that
+// are made from then on see what they hold.
+func (a *App) ReloadCertificate() error { return a.keeper.Reload() }
 
 // devClient is the client that a development server makes for its owner.
 const devClient = "dev"
