@@ -13,6 +13,7 @@ type scope struct {
 	catalog    *catalog
 	collection *collection
 	decision   *access.Decision
+	permit     permit
 }
 
 // authorise judges an action on a collection. What no rule could allow is
@@ -24,7 +25,7 @@ func (s *Store) authorise(c Caller, action access.Action, ref CollectionRef) (sc
 	if coll == nil {
 		return scope{}, cat.missing(c, action, ref)
 	}
-	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll)}
+	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll), permit: allowsPurpose(c)}
 	if !sc.decision.Allows(action) {
 		return scope{}, ErrForbidden
 	}

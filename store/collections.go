@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,24 +39,47 @@ func (s *Store) PutCollection(ctx context.Context, c Caller, ref CollectionRef, 
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
-	in, coll, err := s.place(ref)
+	next, res, ready, err := s.collectionChange(ctx, ref, spec, p)
 	if err != nil {
-		return out, res, err
+		return out, PutResult{}, err
 	}
-	if err := p.check(collectionVersion(coll)); err != nil {
-		return out, res, err
+	old := s.catalog.Load().collectionOf(ref)
+	if s.waits(c, s.catalog.Load(), func() bool { return old != nil && lessGuarded(old, next) }) {
+		return out, PutResult{}, s.holdCollection(ctx, op, ref, spec, old)
 	}
-	next, res, err := s.define(ctx, in, coll, ref.Collection, spec)
-	if err != nil {
-		return out, res, err
-	}
-	if err := s.writeCollection(ctx, op, in, coll, next); err != nil {
+	if err := s.change(ctx, op, ready); err != nil {
 		return out, PutResult{}, err
 	}
 	if res.Backfill {
 		s.wake()
 	}
 	return next.describe(), res, nil
+}
+
+// collectionChange makes ready what saves a definition.
+func (s *Store) collectionChange(ctx context.Context, ref CollectionRef, spec CollectionSpec, p Precondition) (*collection, PutResult, controlChange, error) {
+	in, coll, err := s.place(ref)
+	if err == nil {
+		err = p.check(collectionVersion(coll))
+	}
+	if err != nil {
+		return nil, PutResult{}, controlChange{}, err
+	}
+	next, res, err := s.define(ctx, in, coll, ref.Collection, spec)
+	if err != nil {
+		return nil, res, controlChange{}, err
+	}
+	return next, res, definitionChange(in, coll, next), nil
+}
+
+func (s *Store) holdCollection(ctx context.Context, op *operation, ref CollectionRef, spec CollectionSpec, old *collection) error {
+	doc, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("store: encode collection: %w", err)
+	}
+	return s.hold(ctx, op, changeDoc{
+		Kind: changePutCollection, Integration: ref.Integration, Name: ref.Collection, Document: doc, Base: old.version,
+	}, controlChange{})
 }
 
 func collectionTarget(ref CollectionRef) target {
@@ -138,7 +162,8 @@ func retired(old, next *collection) []retiredField {
 	var list []retiredField
 	for _, f := range old.fields {
 		if _, declared := next.schema.Field(f.Path); !declared {
-			list = append(list, retiredField{Path: f.Path, Mask: f.Mask, High: f.High})
+			g := old.guards[f.Path]
+			list = append(list, retiredField{Path: f.Path, Mask: f.Mask, High: f.High, Approval: g.approval, Purpose: g.purpose})
 		}
 	}
 	return list
@@ -229,18 +254,18 @@ func asInvalid(member string, err error) error {
 	return moved
 }
 
-// writeCollection writes a definition and the epoch of its integration, which
+// definitionChange writes a definition and the epoch of its integration, which
 // makes every write that was made under the old one look again.
-func (s *Store) writeCollection(ctx context.Context, op *operation, in *integration, old, next *collection) error {
+func definitionChange(in *integration, old, next *collection) controlChange {
 	changed := in.changed()
 	changed.generation.epoch++
 	next.integration = changed
 	changed.collections[next.name] = next
-	return s.change(ctx, op, controlChange{
+	return controlChange{
 		writes:  []controlWrite{{kind: kindCollection, id: collectionID(in, next.name), replaces: collectionVersion(old), doc: next.doc}},
 		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
 		publish: func(cat *catalog) { cat.replaceIntegration(changed) },
-	})
+	}
 }
 
 // ValidateCollection says what PutCollection would do, and does nothing.

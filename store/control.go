@@ -26,6 +26,10 @@ const (
 	kindSecret      = "secret"      // id: client uid "/" secret id
 	kindSigningKey  = "signing-key" // id: key id
 	kindPurge       = "purge"       // id: collection uid, whose values are being removed
+	kindGovernance  = "governance"  // id: "two-person"
+	kindChange      = "change"      // id: change id
+	kindApproval    = "approval"    // id: approval id
+	kindBreakGlass  = "break-glass" // id: "last"
 )
 
 // controlValue is a value of the Control table.
@@ -203,6 +207,9 @@ type retiredField struct {
 	Path string `json:"path"`
 	Mask string `json:"mask,omitempty"`
 	High bool   `json:"high,omitempty"`
+
+	Approval bool `json:"approval,omitempty"`
+	Purpose  bool `json:"purpose,omitempty"`
 }
 
 // backfillPending names the indexed fields whose index is not complete.
@@ -224,11 +231,13 @@ type clientDoc struct {
 	Disabled  bool              `json:"disabled,omitempty"`
 	CreatedAt time.Time         `json:"created_at"`
 	UpdatedAt time.Time         `json:"updated_at"`
+	Makers    []uid.UID         `json:"makers,omitempty"` // who made it, or can act as it by another's leave; see kinship
 }
 
 type secretDoc struct {
 	Hash      []byte     `json:"hash"` // SHA-256 of the secret, which has 256 random bits
 	CreatedAt time.Time  `json:"created_at"`
+	Makers    []uid.UID  `json:"makers,omitempty"` // who has seen it
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 

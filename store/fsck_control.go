@@ -96,6 +96,18 @@ var planeKinds = []struct {
 		return v, err
 	}},
 	{kindPurge, (*planeReader).purge},
+	{kindGovernance, readKind[governanceDoc](kindGovernance)},
+	{kindChange, readKind[changeDoc](kindChange)},
+	{kindApproval, readKind[approvalDoc](kindApproval)},
+	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
+}
+
+// readKind reads values of a kind that nothing else refers to.
+func readKind[T any](kind string) func(*planeReader, string, []byte) (uint64, error) {
+	return func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[T](r.f.system, kind, id, value)
+		return v, err
+	}
 }
 
 // readPlane reads the control plane. The caller holds controlMu.
@@ -264,5 +276,6 @@ func (c *catalog) versions() map[string]uint64 {
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version
 	}
+	c.governanceVersions(all)
 	return all
 }

@@ -54,6 +54,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 			l.catalog.purges[u] = &purge{doc: doc, version: v}
 		}
 	}, l.damaged(kindPurge))
+	l.governance(tx)
 	l.clock(tx)
 	return nil
 }

@@ -29,7 +29,7 @@ func (s *Store) Ready() (reasons []Reason) {
 			}
 		}
 	}
-	return reasons
+	return append(reasons, s.governanceReasons(cat)...)
 }
 
 // domainName names a key domain for people.

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"strongroom/internal/access"
 	"strongroom/internal/secret"
 	"strongroom/internal/uid"
+	"strongroom/store/kv"
 )
 
 // Bounds of client secrets.
@@ -58,19 +60,57 @@ func (s *Store) createSecret(ctx context.Context, op *operation, name string, tt
 		return out, err
 	}
 	if len(cl.secrets) >= maxSecrets {
-		return out, fmt.Errorf("%w: a client has at most %d secrets; delete one first", ErrConflict, maxSecrets)
+		return out, tooManySecrets
 	}
+	cat := s.catalog.Load()
 	out, doc := s.mintSecret(ttl)
-	err = s.change(ctx, op, controlChange{
-		writes:  []controlWrite{{kind: kindSecret, id: secretControlID(cl, out.ID), doc: doc}},
-		also:    idem.store(out.ID, 0, s.now()),
-		publish: func(cat *catalog) { s.enrol(cat, cl.withSecret(out.ID, &clientSecret{doc: doc, version: 1})) },
-	})
-	if err != nil {
+	if op.caller.ClientUID != cl.doc.UID {
+		doc.Makers = cat.makersBy(op.caller.ClientUID)
+	}
+	also := idem.store(out.ID, 0, s.now())
+	if s.waits(op.caller, cat, func() bool { return s.widerSecret(cat, op.caller, cl) }) {
+		return NewSecret{}, s.holdSecret(ctx, op, cl, out, doc, also)
+	}
+	ready := s.secretWrite(cl, out.ID, doc)
+	ready.also = also
+	if err := s.change(ctx, op, ready); err != nil {
 		return NewSecret{}, err
 	}
 	return out, nil
 }
+
+func (s *Store) secretWrite(cl *client, id string, doc secretDoc) controlChange {
+	return controlChange{
+		writes:  []controlWrite{{kind: kindSecret, id: secretControlID(cl, id), doc: doc}},
+		publish: func(cat *catalog) { s.enrol(cat, cl.withSecret(id, &clientSecret{doc: doc, version: 1})) },
+	}
+}
+
+// holdSecret keeps the hash of a secret that does not count yet. Its value is
+// shown now, to who asked for it: nobody else gets to see it.
+func (s *Store) holdSecret(ctx context.Context, op *operation, cl *client, out NewSecret, doc secretDoc, also func(kv.Tx)) error {
+	err := s.hold(ctx, op, changeDoc{Kind: changeCreateSecret, Name: cl.name, Secret: &doc, SecretID: out.ID}, controlChange{also: also})
+	if pending := (*ChangePending)(nil); errors.As(err, &pending) {
+		pending.Secret = &out
+	}
+	return err
+}
+
+// secretChange makes ready what lets a secret count that waited.
+func (s *Store) secretChange(d *changeDoc) (controlChange, error) {
+	cl, err := s.findClient(d.Name)
+	switch {
+	case err != nil:
+		return controlChange{}, err
+	case d.Secret == nil || cl.secrets[d.SecretID] != nil:
+		return controlChange{}, damaged(kindChange, errLayout)
+	case len(cl.secrets) >= maxSecrets:
+		return controlChange{}, tooManySecrets
+	}
+	return s.secretWrite(cl, d.SecretID, *d.Secret), nil
+}
+
+var tooManySecrets = fmt.Errorf("%w: a client has at most %d secrets; delete one first", ErrConflict, maxSecrets)
 
 func (s *Store) mintSecret(ttl time.Duration) (NewSecret, secretDoc) {
 	var id [secretIDBytes]byte
@@ -137,6 +177,9 @@ func (s *Store) DeleteSecret(ctx context.Context, c Caller, name, secretID strin
 	sec := cl.secrets[secretID]
 	if sec == nil {
 		return ErrNotFound
+	}
+	if err := s.keepAdministrator(s.catalog.Load(), name, cl.withSecret(secretID, nil)); err != nil {
+		return err
 	}
 	return s.change(ctx, op, controlChange{
 		writes:  []controlWrite{{kind: kindSecret, id: secretControlID(cl, secretID), replaces: sec.version}},

@@ -183,7 +183,7 @@ func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err
 // which field it was that another record holds the value of.
 func discreetConflict(sc scope, err error) error {
 	var conflict *UniqueConflict
-	if errors.As(err, &conflict) && !sc.decision.MaySearch(conflict.Path) {
+	if errors.As(err, &conflict) && !sc.maySearch(conflict.Path) {
 		return fmt.Errorf("%w: a value that must be unique is taken", ErrConflict)
 	}
 	return err

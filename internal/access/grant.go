@@ -83,3 +83,13 @@ func looser(a, b Grant) Grant {
 	}
 	return a
 }
+
+// Restrained returns what is left of a grant when a field may not be read as
+// roles say: the schema's mask, or the role's where that is stricter; without a
+// mask of the schema nothing.
+func Restrained(g Grant, mask string) Grant {
+	if mask == "" || g.Kind == None {
+		return Grant{}
+	}
+	return stricter(g, maskedGrant(mask))
+}

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"slices"
+
+	"strongroom/internal/uid"
+)
+
+// Two persons are two clients of which neither can have acted as the other. A
+// client can act as one that it made, and as one whose secret or keys it has
+// set: it has seen them. Who that was is kept with the client and with each of
+// its secrets, as a whole line of descent, so that deleting somebody in the
+// middle of the line does not cut it. What the machine's owner made (init,
+// break-glass) descends from nobody.
+
+// line returns a client and everybody that can have acted as it, as far as the
+// store knows.
+func (c *catalog) line(of uid.UID) map[uid.UID]bool {
+	byUID := make(map[uid.UID]*client, len(c.clients))
+	for _, cl := range c.clients {
+		byUID[cl.doc.UID] = cl
+	}
+	seen := map[uid.UID]bool{}
+	for todo := []uid.UID{of}; len(todo) > 0; todo = todo[1:] {
+		u := todo[0]
+		if u.IsZero() || seen[u] {
+			continue
+		}
+		seen[u] = true
+		todo = append(todo, byUID[u].makers()...)
+	}
+	return seen
+}
+
+// makers returns who made a client or has seen a secret of it that still is.
+func (cl *client) makers() (list []uid.UID) {
+	if cl == nil {
+		return nil
+	}
+	list = append(list, cl.doc.Makers...)
+	for _, sec := range cl.secrets {
+		list = append(list, sec.doc.Makers...)
+	}
+	return list
+}
+
+// makersBy returns what is kept with something that this client makes: itself
+// and its own line, sorted. The machine's owner has none.
+func (c *catalog) makersBy(maker uid.UID) []uid.UID {
+	line := c.line(maker)
+	list := make([]uid.UID, 0, len(line))
+	for u := range line {
+		list = append(list, u)
+	}
+	slices.SortFunc(list, compareUIDs)
+	return list
+}
+
+// kin reports whether one of two clients can have acted as the other or, with
+// strict, whether one person can have acted as both.
+func (c *catalog) kin(a, b uid.UID, strict bool) bool {
+	lineA, lineB := c.line(a), c.line(b)
+	if a == b || lineA[b] || lineB[a] {
+		return true
+	}
+	for u := range lineA {
+		if strict && lineB[u] {
+			return true
+		}
+	}
+	return false
+}
+
+// makersOf returns who can act as a client that is being saved: who could, and
+// the caller when it makes the client or sets how it authenticates.
+func (c *catalog) makersOf(old, next *client, by Caller) []uid.UID {
+	if old == nil {
+		return c.makersBy(by.ClientUID)
+	}
+	if by.ClientUID == old.doc.UID || sameHands(&old.doc, &next.doc) {
+		return old.doc.Makers
+	}
+	all := append(c.makersBy(by.ClientUID), old.doc.Makers...)
+	slices.SortFunc(all, compareUIDs)
+	return slices.Compact(all)
+}
+
+func compareUIDs(a, b uid.UID) int { return slices.Compare(a[:], b[:]) }
