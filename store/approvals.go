@@ -283,7 +283,7 @@ func (s *Store) ListApprovals(ctx context.Context, c Caller) (out []Approval, er
 			out = append(out, a.describe(s.now()))
 		}
 	}
-	slices.SortFunc(out, func(x, y Approval) int { return cmp.Compare(y.ID, x.ID) })
+	slices.SortFunc(out, func(x, y Approval) int { return cmp.Or(y.RequestedAt.Compare(x.RequestedAt), cmp.Compare(y.ID, x.ID)) })
 	op.entry.Count = uint64(len(out))
 	return out, nil
 }

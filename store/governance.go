@@ -65,10 +65,13 @@ func (s *Store) PutGovernance(ctx context.Context, c Caller, twoPerson bool) (ou
 	return s.setTwoPerson(ctx, op, twoPerson)
 }
 
+// TwoPersons reports whether changes that widen access wait.
+func (s *Store) TwoPersons() bool { return s.catalog.Load().governance.doc.TwoPerson }
+
 // RequireTwoPersons switches the wait for a second person on, by whoever holds
 // the machine: a configuration can only switch it on.
 func (s *Store) RequireTwoPersons(ctx context.Context) (err error) {
-	if s.catalog.Load().governance.doc.TwoPerson {
+	if s.TwoPersons() {
 		return nil
 	}
 	op := s.startInternal("put", kindGovernance+"/"+twoPersonID)

@@ -205,7 +205,7 @@ func (s *Store) ListChanges(ctx context.Context, c Caller) (out []Change, err er
 		shown.Document = nil
 		out = append(out, shown)
 	}
-	slices.SortFunc(out, func(a, b Change) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(out, func(a, b Change) int { return cmp.Or(b.RequestedAt.Compare(a.RequestedAt), cmp.Compare(b.ID, a.ID)) })
 	op.entry.Count = uint64(len(out))
 	return out, nil
 }

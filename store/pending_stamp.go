@@ -61,7 +61,7 @@ func (c *catalog) roleVersions(names []string) (list []string) {
 // roleIdentity tells a role from a later one of its name and version.
 func (c *catalog) roleIdentity(name string) string {
 	if r := c.roles[name]; r != nil {
-		return r.doc.CreatedAt.String()
+		return r.doc.CreatedAt.String() + string(r.doc.Raw)
 	}
 	return ""
 }

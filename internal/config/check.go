@@ -88,6 +88,7 @@ func (c *Config) Check() error {
 	}
 	k.file("tls.cert_file", c.TLS.CertFile, true)
 	k.file("tls.key_file", c.TLS.KeyFile, true)
+	k.oneOf("two_person", c.TwoPerson, On, Off)
 	k.oneOf("tls.min_version", c.TLS.MinVersion, "1.3", "1.2")
 	c.checkKeys(k)
 	c.checkLeases(k)

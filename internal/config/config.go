@@ -45,6 +45,9 @@ type Config struct {
 	// CompactEvery is how often the data file is compacted while the server
 	// runs: it ends what erasures leave in free pages. 0: never.
 	CompactEvery Duration `yaml:"compact_every"`
+	// TwoPerson on has changes that widen access to values wait for a second
+	// person. It switches the store's own setting on, and never off.
+	TwoPerson string `yaml:"two_person"`
 
 	TLS    TLS    `yaml:"tls"`
 	Keys   Keys   `yaml:"keys"`
@@ -52,6 +55,12 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	Log    Log    `yaml:"log"`
 }
+
+// The values of a switch.
+const (
+	On  = "on"
+	Off = "off"
+)
 
 // TLS names the server's certificate chain and key, PEM files both.
 type TLS struct {
@@ -147,6 +156,7 @@ func Default() Config {
 		TokenLifetime: Duration(15 * time.Minute),
 		DrainTimeout:  Duration(30 * time.Second),
 		CompactEvery:  Duration(24 * time.Hour),
+		TwoPerson:     Off,
 		TLS:           TLS{MinVersion: "1.3"},
 		Keys: Keys{
 			Provider: ProviderKeyring,
