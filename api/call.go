@@ -75,7 +75,7 @@ func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request) {
 	c.answerHeaders()
 	err := c.admit()
 	if err == nil {
-		err = e.run(c)
+		err = c.heldBack(e.run(c))
 	}
 	if err != nil {
 		c.fail(err)

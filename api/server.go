@@ -42,6 +42,8 @@ type Store interface {
 	roles
 	clients
 	secrets
+	governor
+	approver
 	keeper
 }
 
