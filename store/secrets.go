@@ -60,7 +60,7 @@ func (s *Store) createSecret(ctx context.Context, op *operation, name string, tt
 		return out, err
 	}
 	if len(cl.secrets) >= maxSecrets {
-		return out, tooManySecrets
+		return out, errTooManySecrets
 	}
 	cat := s.catalog.Load()
 	out, doc := s.mintSecret(ttl)
@@ -105,12 +105,12 @@ func (s *Store) secretChange(d *changeDoc) (controlChange, error) {
 	case d.Secret == nil || cl.secrets[d.SecretID] != nil:
 		return controlChange{}, damaged(kindChange, errLayout)
 	case len(cl.secrets) >= maxSecrets:
-		return controlChange{}, tooManySecrets
+		return controlChange{}, errTooManySecrets
 	}
 	return s.secretWrite(cl, d.SecretID, *d.Secret), nil
 }
 
-var tooManySecrets = fmt.Errorf("%w: a client has at most %d secrets; delete one first", ErrConflict, maxSecrets)
+var errTooManySecrets = fmt.Errorf("%w: a client has at most %d secrets; delete one first", ErrConflict, maxSecrets)
 
 func (s *Store) mintSecret(ttl time.Duration) (NewSecret, secretDoc) {
 	var id [secretIDBytes]byte
