@@ -28,6 +28,8 @@ const (
 	approvalWaits      = 24 * time.Hour // to be decided; then it expires
 	approvalKept       = 30 * 24 * time.Hour
 	maxApprovals       = 1000 // that wait or are good
+	maxOwnApprovals    = 50   // of those, asked for by one client
+	maxApprovalsKept   = 5000 // with those that ended; the oldest of them go first
 	maxApprovalRecords = 100
 	maxApprovalFields  = 64
 	maxApprovalUses    = 1000
@@ -228,27 +230,46 @@ func (s *Store) addApproval(ctx context.Context, op *operation, a *approval) err
 	book := s.catalog.Load().approvals
 	book.mu.Lock()
 	defer book.mu.Unlock()
-	now, open := s.now(), 0
-	writes := []controlWrite{{kind: kindApproval, id: a.id, doc: a.doc}}
-	var old []string
-	for id, other := range book.byID {
-		switch state := other.state(now); {
-		case state == statePending || state == stateApproved:
-			open++
-		case now.Sub(other.doc.ExpiresAt) > approvalKept:
-			old = append(old, id)
-			writes = append(writes, controlWrite{kind: kindApproval, id: id, replaces: other.version})
-		}
+	old, err := book.makeRoom(a.doc.RequesterUID, s.now())
+	if err != nil {
+		return err
 	}
-	if open >= maxApprovals {
-		return fmt.Errorf("%w: %d approvals wait or are good already", ErrConflict, open)
+	writes := []controlWrite{{kind: kindApproval, id: a.id, doc: a.doc}}
+	for _, other := range old {
+		writes = append(writes, controlWrite{kind: kindApproval, id: other.id, replaces: other.version})
 	}
 	return s.changeBook(ctx, op, writes, func() {
 		book.byID[a.id] = a
-		for _, id := range old {
-			delete(book.byID, id)
+		for _, other := range old {
+			delete(book.byID, other.id)
 		}
 	})
+}
+
+// makeRoom returns the approvals that need not be kept any longer, and refuses
+// one more when too many wait or are good already.
+func (b *approvalBook) makeRoom(requester uid.UID, now time.Time) (old []*approval, err error) {
+	var ended []*approval
+	own := 0
+	for _, a := range b.byID {
+		switch state := a.state(now); {
+		case state != statePending && state != stateApproved:
+			ended = append(ended, a)
+		case a.doc.RequesterUID == requester:
+			own++
+		}
+	}
+	if open := len(b.byID) - len(ended); open >= maxApprovals || own >= maxOwnApprovals {
+		return nil, fmt.Errorf("%w: too many approvals wait or are good already", ErrConflict)
+	}
+	slices.SortFunc(ended, func(x, y *approval) int { return x.doc.ExpiresAt.Compare(y.doc.ExpiresAt) })
+	beyond := len(b.byID) + 1 - maxApprovalsKept
+	for i, a := range ended {
+		if i < beyond || now.Sub(a.doc.ExpiresAt) > approvalKept {
+			old = append(old, a)
+		}
+	}
+	return old, nil
 }
 
 // changeBook writes approvals, audited as intended with the operation. The

@@ -180,6 +180,9 @@ func openControlValue[T any](system *envelope.System, kind, id string, value []b
 type settingsDoc struct {
 	Dev       bool      `json:"dev"`
 	CreatedAt time.Time `json:"created_at"`
+	// Governed says that there is a governance value: whoever can write the
+	// disk must not switch two persons off by deleting it.
+	Governed bool `json:"governed,omitempty"`
 }
 
 type integrationDoc struct {

@@ -19,6 +19,7 @@ type plane struct {
 	clients      map[uid.UID]string
 	purges       map[uid.UID]bool
 	versions     map[string]uint64 // by kind and id, of every value that opened
+	governed     bool              // there must be a governance value
 }
 
 // control opens the system domain and checks the control plane, of which
@@ -77,7 +78,8 @@ var planeKinds = []struct {
 	read func(r *planeReader, id string, value []byte) (version uint64, err error)
 }{
 	{kindSettings, func(r *planeReader, id string, value []byte) (uint64, error) {
-		_, v, err := openControlValue[settingsDoc](r.f.system, kindSettings, id, value)
+		doc, v, err := openControlValue[settingsDoc](r.f.system, kindSettings, id, value)
+		r.p.governed = doc.Governed
 		return v, err
 	}},
 	{kindIntegration, (*planeReader).integration},
@@ -136,6 +138,9 @@ func (f *fsck) readPlane(add func(...Damage)) (*plane, error) {
 	}
 	if p.versions[kindSettings+"\x00store"] == 0 {
 		add(Damage{damagedControl, kindSettings + "/store", "the store's settings are missing"})
+	}
+	if p.governed && p.versions[kindGovernance+"\x00"+twoPersonID] == 0 {
+		add(Damage{damagedControl, kindGovernance + "/" + twoPersonID, "whether two persons are wanted is missing, or does not open: it counts as wanted"})
 	}
 	return p, r.others()
 }

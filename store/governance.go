@@ -107,8 +107,11 @@ func (s *Store) twoPersonChange(c Caller, on bool) controlChange {
 	}
 }
 
-// governance loads what governs changes of access. A setting that does not open
-// counts as on: whoever damages it must not gain by it.
+// errGovernance is the cause when the setting is not there that must be.
+var errGovernance = fmt.Errorf("%w: whether two persons are wanted", errMissing)
+
+// governance loads what governs changes of access. A setting that does not
+// open, or is not there, counts as on: whoever damages it must not gain by it.
 func (l *loader) governance(tx kv.ReadTx) {
 	openControl(l.system, tx, kindGovernance, func(_ string, v uint64, doc governanceDoc) {
 		l.catalog.governance = governance{doc: doc, version: v}
@@ -116,6 +119,10 @@ func (l *loader) governance(tx kv.ReadTx) {
 		l.catalog.governance.doc.TwoPerson = true
 		l.damaged(kindGovernance)(id, err)
 	})
+	if g := l.catalog.governance; l.governed && g.version == 0 && !g.doc.TwoPerson {
+		l.catalog.governance.doc.TwoPerson = true
+		l.damaged(kindGovernance)(twoPersonID, errGovernance)
+	}
 	openControl(l.system, tx, kindChange, func(id string, v uint64, doc changeDoc) {
 		l.catalog.changes[id] = &pendingChange{id: id, doc: doc, version: v}
 	}, l.damaged(kindChange))

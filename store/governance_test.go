@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"strongroom/store"
+	"strongroom/store/kv"
 	"strongroom/store/storetest"
 )
 
@@ -548,4 +549,75 @@ func TestReasonsOfGovernance(t *testing.T) {
 			t.Errorf("reasons with %d administrators: %v", i+1, got)
 		}
 	}
+}
+
+// Whoever can write the disk does not switch two persons off by damaging what
+// says that they are wanted, nor by deleting it.
+func TestDamageDoesNotSwitchTwoPersonsOff(t *testing.T) {
+	for what, damage := range map[string]func(tx kv.Tx, key, value []byte){
+		"deleted": func(tx kv.Tx, key, _ []byte) { tx.Delete(kv.Control, key) },
+		"cut":     func(tx kv.Tx, key, value []byte) { tx.Put(kv.Control, key, value[:len(value)-1]) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := storetest.OpenWith(t, storetest.Options{Production: true, Unchecked: true})
+			key := []byte("governance\x00two-person")
+			err := f.Engine.Update(context.Background(), kv.Interactive, 64, func(tx kv.Tx) error {
+				value := slices.Clone(tx.Get(kv.Control, key))
+				if len(value) == 0 {
+					t.Error("there is no such value")
+				}
+				damage(tx, key, value)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Reopen()
+			if !f.TwoPersons() {
+				t.Error("two persons are not wanted any more")
+			}
+			if !slices.ContainsFunc(f.Ready(), func(r store.Reason) bool { return r.Code == "integrity" }) {
+				t.Errorf("nothing is told of it: %v", f.Ready())
+			}
+		})
+	}
+}
+
+// A creation of a secret that waits is not made twice by its repetition.
+func TestARepeatedRequestForASecretThatWaits(t *testing.T) {
+	ctx, w := context.Background(), newCourt(t)
+	o := store.WriteOptions{IdempotencyKey: "k", Route: "secrets", Request: []byte("{}")}
+	_, err := w.CreateSecret(ctx, w.as("alice"), "reader", 0, o)
+	w.waits(err)
+	var again *store.SecretReplayed
+	if _, err := w.CreateSecret(ctx, w.as("alice"), "reader", 0, o); !errors.As(err, &again) {
+		t.Errorf("the repetition answers %v", err)
+	}
+	list, err := w.ListChanges(ctx, w.as("bob"))
+	w.must(err)
+	if len(list) != 1 || list[0].SecretID != again.SecretID {
+		t.Errorf("what waits is %+v", list)
+	}
+}
+
+// What was decided about does not pile up: one administrator could fill the
+// store with it.
+func TestDecidedChangesDoNotPileUp(t *testing.T) {
+	ctx, w := context.Background(), newCourt(t)
+	alice := w.as("alice")
+	for range 1010 {
+		_, _, err := w.PutRole(ctx, alice, "readers", []byte(readsSSN), store.Precondition{})
+		_, err = w.WithdrawChange(ctx, alice, w.waits(err))
+		w.must(err)
+	}
+	list, err := w.ListChanges(ctx, w.as("bob"))
+	w.must(err)
+	if len(list) > 1000 {
+		t.Errorf("%d changes are kept", len(list))
+	}
+	for range 200 {
+		_, _, err := w.PutRole(ctx, alice, "readers", []byte(readsSSN), store.Precondition{})
+		w.waits(err)
+	}
+	wantErr(t, w.putRole("alice", "readers", readsSSN), store.ErrConflict)
 }

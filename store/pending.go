@@ -17,6 +17,7 @@ const (
 	changeWaits = 72 * time.Hour      // then it expires
 	changeKept  = 30 * 24 * time.Hour // after it was decided or expired
 	maxPending  = 200
+	maxChanges  = 1000 // with those decided; the oldest of them go first
 )
 
 // The kinds of change that can wait.
@@ -176,11 +177,18 @@ func (s *Store) hold(ctx context.Context, op *operation, doc changeDoc, also con
 // outdatedChanges returns the changes that need not be kept any longer, and how
 // many still wait.
 func (c *catalog) outdatedChanges(now time.Time) (old []*pendingChange, waiting int) {
+	var ended []*pendingChange
 	for _, ch := range c.changes {
-		switch {
-		case ch.state(now) == statePending:
+		if ch.state(now) == statePending {
 			waiting++
-		case now.Sub(ch.doc.ExpiresAt) > changeKept:
+		} else {
+			ended = append(ended, ch)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *pendingChange) int { return a.doc.ExpiresAt.Compare(b.doc.ExpiresAt) })
+	beyond := len(c.changes) + 1 - maxChanges
+	for i, ch := range ended {
+		if i < beyond || now.Sub(ch.doc.ExpiresAt) > changeKept {
 			old = append(old, ch)
 		}
 	}
