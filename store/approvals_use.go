@@ -61,21 +61,21 @@ func (sc *scope) whyWithheld(action access.Action, path string) error {
 // for a field of the record that would be read. It is called before the record
 // is opened: a use that comes to nothing, by a crash or because the record is
 // gone, is spent. Earlier revisions are not what was approved.
-func (s *Store) permitFor(ctx context.Context, op *operation, sc *scope, record string, o ReadOptions) error {
+func (s *Store) permitFor(ctx context.Context, op *operation, sc scope, record string, o ReadOptions) (permit, error) {
 	c := op.caller
 	if sc.collection.guards == nil || !sc.permit.purpose || c.Approval == "" || o.Metadata || o.Previous || o.Revision != 0 {
-		return nil
+		return sc.permit, nil
 	}
 	fields, err := s.spend(ctx, c, sc, record, o.Fields)
 	if len(fields) > 0 {
-		op.entry.Approval, sc.permit.fields = c.Approval, fields
+		op.entry.Approval = c.Approval
 	}
-	return err
+	return permit{purpose: true, fields: fields}, err
 }
 
 // spend counts one use in the store, and only then returns the fields that it
 // is good for. One read after the other does so.
-func (s *Store) spend(ctx context.Context, c Caller, sc *scope, record string, wanted []string) ([]string, error) {
+func (s *Store) spend(ctx context.Context, c Caller, sc scope, record string, wanted []string) ([]string, error) {
 	book := sc.catalog.approvals
 	book.mu.Lock()
 	defer book.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *Store) spendFailed(ctx context.Context, id string, book *approvalBook, 
 	return finalError(err)
 }
 
-func (a *approval) goodFor(s *Store, c Caller, sc *scope, record string) bool {
+func (a *approval) goodFor(s *Store, c Caller, sc scope, record string) bool {
 	d := &a.doc
 	return a.state(s.now()) == stateApproved && d.ClientUID == c.ClientUID && d.Client == c.Client && d.Purpose == c.Purpose &&
 		d.CollectionUID == sc.collection.doc.UID && slices.Contains(d.Records, record)
@@ -130,7 +130,7 @@ func (a *approval) goodFor(s *Store, c Caller, sc *scope, record string) bool {
 
 // fieldsOf returns the fields of an approval that a read would show: that it
 // asks for, and that a role gives.
-func (a *approval) fieldsOf(sc *scope, wanted []string) (fields []string) {
+func (a *approval) fieldsOf(sc scope, wanted []string) (fields []string) {
 	for _, path := range a.doc.Fields {
 		asked := wanted == nil || selected(wanted, path)
 		if asked && sc.collection.guards[path].approval && sc.decision.Read(access.ActionRead, path).Kind != access.None {

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
 
@@ -169,18 +171,23 @@ func (s *Store) governanceReasons(cat *catalog) (reasons []Reason) {
 // canAgree reports whether there are two clients that could ask for a change of
 // roles and clients, and approve it.
 func (s *Store) canAgree(cat *catalog) bool {
-	var able []*client
-	now := s.now()
+	var asking, approving []map[uid.UID]bool
+	all, now := cat.lineage(), s.now()
 	for _, cl := range cat.clients {
-		if !cl.doc.Disabled && cl.authenticates(now) && cl.policy.CanAny(governs|access.ApproveChanges) {
-			able = append(able, cl)
+		if cl.doc.Disabled || !cl.authenticates(now) || !cl.policy.CanAny(governs|access.ApproveChanges) {
+			continue
+		}
+		line := all.line(cl.doc.UID)
+		if cl.policy.CanAny(governs) {
+			asking = append(asking, line)
+		}
+		if cl.policy.Can(access.ApproveChanges) {
+			approving = append(approving, line)
 		}
 	}
-	for _, a := range able {
-		for _, b := range able {
-			if a.policy.CanAny(governs) && b.policy.Can(access.ApproveChanges) && !cat.kin(a.doc.UID, b.doc.UID, true) {
-				return true
-			}
+	for _, a := range asking {
+		if slices.ContainsFunc(approving, func(b map[uid.UID]bool) bool { return !meet(a, b) }) {
+			return true
 		}
 	}
 	return false

@@ -13,13 +13,20 @@ import (
 // middle of the line does not cut it. What the machine's owner made (init,
 // break-glass) descends from nobody.
 
-// line returns a client and everybody that can have acted as it, as far as the
-// store knows.
-func (c *catalog) line(of uid.UID) map[uid.UID]bool {
-	byUID := make(map[uid.UID]*client, len(c.clients))
+// lineage finds lines among the clients that there are.
+type lineage map[uid.UID]*client
+
+func (c *catalog) lineage() lineage {
+	byUID := make(lineage, len(c.clients))
 	for _, cl := range c.clients {
 		byUID[cl.doc.UID] = cl
 	}
+	return byUID
+}
+
+// line returns a client and everybody that can have acted as it, as far as the
+// store knows.
+func (byUID lineage) line(of uid.UID) map[uid.UID]bool {
 	seen := map[uid.UID]bool{}
 	for todo := []uid.UID{of}; len(todo) > 0; todo = todo[1:] {
 		u := todo[0]
@@ -47,7 +54,7 @@ func (cl *client) makers() (list []uid.UID) {
 // makersBy returns what is kept with something that this client makes: itself
 // and its own line, sorted. The machine's owner has none.
 func (c *catalog) makersBy(maker uid.UID) []uid.UID {
-	line := c.line(maker)
+	line := c.lineage().line(maker)
 	list := make([]uid.UID, 0, len(line))
 	for u := range line {
 		list = append(list, u)
@@ -59,12 +66,15 @@ func (c *catalog) makersBy(maker uid.UID) []uid.UID {
 // kin reports whether one of two clients can have acted as the other or, with
 // strict, whether one person can have acted as both.
 func (c *catalog) kin(a, b uid.UID, strict bool) bool {
-	lineA, lineB := c.line(a), c.line(b)
-	if a == b || lineA[b] || lineB[a] {
-		return true
-	}
-	for u := range lineA {
-		if strict && lineB[u] {
+	all := c.lineage()
+	lineA, lineB := all.line(a), all.line(b)
+	return a == b || lineA[b] || lineB[a] || strict && meet(lineA, lineB)
+}
+
+// meet reports whether somebody is in both lines.
+func meet(a, b map[uid.UID]bool) bool {
+	for u := range a {
+		if b[u] {
 			return true
 		}
 	}

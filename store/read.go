@@ -24,7 +24,7 @@ func (s *Store) GetRecord(ctx context.Context, c Caller, ref RecordRef, o ReadOp
 	if err := checkRecordID("", ref.Record); err != nil {
 		return rec, ErrNotFound
 	}
-	if err := s.permitFor(ctx, op, &sc, ref.Record, o); err != nil {
+	if sc.permit, err = s.permitFor(ctx, op, sc, ref.Record, o); err != nil {
 		return rec, err
 	}
 	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
@@ -265,7 +265,7 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 		return out, ErrForbidden
 	}
 	o.Fields = []string{path}
-	if err := s.permitFor(ctx, op, &sc, ref.Record, o); err != nil {
+	if sc.permit, err = s.permitFor(ctx, op, sc, ref.Record, o); err != nil {
 		return out, err
 	}
 	var rec Record
@@ -277,10 +277,10 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 		return out, err
 	}
 	op.disclose(&rec)
-	return pickField(&sc, readAction(o), &rec, path)
+	return pickField(sc, readAction(o), &rec, path)
 }
 
-func pickField(sc *scope, action access.Action, rec *Record, path string) (FieldValue, error) {
+func pickField(sc scope, action access.Action, rec *Record, path string) (FieldValue, error) {
 	out := FieldValue{Revision: rec.Revision, ETag: rec.ETag}
 	if rec.NotModified {
 		return out, nil

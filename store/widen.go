@@ -56,15 +56,23 @@ func (a holding) gives() bool { return a.wider(holding{}) }
 // gives more to somebody who has it alone, or beside the roles of a client.
 func (s *Store) widerRole(cat *catalog, name string, next *access.Role) bool {
 	instead := map[string]*access.Role{name: next}
-	names := [][]string{{name}}
+	wider := func(names []string) bool {
+		return s.holding(cat, names, instead).wider(s.holding(cat, names, nil))
+	}
+	if wider([]string{name}) {
+		return true
+	}
+	seen := map[string]bool{} // many clients have the same roles
 	for _, cl := range cat.clients {
-		if slices.Contains(cl.doc.Roles, name) {
-			names = append(names, cl.doc.Roles)
+		list := strings.Join(cl.doc.Roles, " ")
+		if !slices.Contains(cl.doc.Roles, name) || seen[list] {
+			continue
+		}
+		if seen[list] = true; wider(cl.doc.Roles) {
+			return true
 		}
 	}
-	return slices.ContainsFunc(names, func(list []string) bool {
-		return s.holding(cat, list, instead).wider(s.holding(cat, list, nil))
-	})
+	return false
 }
 
 // widerClient reports whether a client that becomes next can reach more. A
