@@ -18,7 +18,7 @@ type permit struct {
 
 // restrain is the one place where a field's guard counts: it takes from a grant
 // what this request has no permit for. The value is then masked by the schema's
-// own mask, or by the role's where that is stricter, or withheld.
+// own mask, redacted where the role gives another one, or withheld.
 func (sc *scope) restrain(path string, grant access.Grant) access.Grant {
 	g, guarded := sc.collection.guards[path]
 	if !guarded || grant.Kind == access.None {

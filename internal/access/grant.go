@@ -85,11 +85,15 @@ func looser(a, b Grant) Grant {
 }
 
 // Restrained returns what is left of a grant when a field may not be read as
-// roles say: the schema's mask, or the role's where that is stricter; without a
-// mask of the schema nothing.
+// roles say: the schema's mask, and without one nothing. A role that gives
+// another mask leaves the value redacted: neither mask may show what the other
+// hides.
 func Restrained(g Grant, mask string) Grant {
-	if mask == "" || g.Kind == None {
+	switch masked := maskedGrant(mask); {
+	case mask == "" || g.Kind == None:
 		return Grant{}
+	case g.Kind == Clear || g == masked:
+		return masked
 	}
-	return stricter(g, maskedGrant(mask))
+	return Grant{Kind: Masked, Mask: MaskRedact}
 }
