@@ -118,7 +118,11 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (h *health) Describe(out chan<- *prometheus.Desc) { out <- upDesc; out <- degradedDesc; out <- noticeDesc }
+func (h *health) Describe(out chan<- *prometheus.Desc) {
+	out <- upDesc
+	out <- degradedDesc
+	out <- noticeDesc
+}
 
 // Collect implements prometheus.Collector.
 func (h *health) Collect(out chan<- prometheus.Metric) {
