@@ -66,16 +66,16 @@ func (s *Store) permitFor(ctx context.Context, op *operation, sc scope, record s
 	if sc.collection.guards == nil || !sc.permit.purpose || c.Approval == "" || o.Metadata || o.Previous || o.Revision != 0 {
 		return sc.permit, nil
 	}
-	fields, err := s.spend(ctx, c, sc, record, o.Fields)
+	fields, err := s.spendUse(ctx, c, sc, record, o.Fields)
 	if len(fields) > 0 {
 		op.entry.Approval = c.Approval
 	}
 	return permit{purpose: true, fields: fields}, err
 }
 
-// spend counts one use in the store, and only then returns the fields that it
+// spendUse counts one use in the store, and only then returns the fields that it
 // is good for. One read after the other does so.
-func (s *Store) spend(ctx context.Context, c Caller, sc scope, record string, wanted []string) ([]string, error) {
+func (s *Store) spendUse(ctx context.Context, c Caller, sc scope, record string, wanted []string) ([]string, error) {
 	book := sc.catalog.approvals
 	book.mu.Lock()
 	defer book.mu.Unlock()
