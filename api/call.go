@@ -80,7 +80,7 @@ func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request, vars
 	c.answerHeaders()
 	err := c.admit()
 	if err == nil {
-		err = e.run(c)
+		err = c.heldBack(e.run(c))
 	}
 	if err != nil {
 		c.fail(err)

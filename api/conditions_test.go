@@ -22,8 +22,8 @@ func (h *house) tenant(name, owner string) actor {
 
 var random = regexp.MustCompile(`[0-9a-f]{32}|[A-Z][a-z]{2}, .* GMT`)
 
-// answered is an answer without what differs each time.
-func answered(a answer) string {
+// sameAnswer is an answer without what differs each time.
+func sameAnswer(a answer) string {
 	var b strings.Builder
 	header := a.Header.Clone()
 	header.Del("Date")
@@ -56,8 +56,8 @@ func TestStoryOfARecordOfAnother(t *testing.T) {
 		{"DELETE", "", "", nil}, {"DELETE", "", "", []string{"If-Match", tag}},
 		{"POST", ":rollback", `{"revision":1}`, nil}, {"POST", ":undelete", "", nil}, {"POST", ":expunge", "", nil},
 	} {
-		denied := answered(tenant.do(try.method, customers+"/records/theirs"+try.path, try.body, try.headers...))
-		absent := answered(tenant.do(try.method, customers+"/records/absent"+try.path, try.body, try.headers...))
+		denied := sameAnswer(tenant.do(try.method, customers+"/records/theirs"+try.path, try.body, try.headers...))
+		absent := sameAnswer(tenant.do(try.method, customers+"/records/absent"+try.path, try.body, try.headers...))
 		if diff := cmp.Diff(absent, denied); diff != "" {
 			t.Errorf("%s %s %v is answered by another than an absent record (-absent +denied):\n%s", try.method, try.path, try.headers, diff)
 		}

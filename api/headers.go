@@ -7,6 +7,13 @@ import (
 
 	"strongroom/internal/identity"
 	"strongroom/internal/uid"
+	"strongroom/store"
+)
+
+// What a request can say of a read, in headers.
+const (
+	headerPurpose  = "Strongroom-Purpose"
+	headerApproval = "Strongroom-Approval"
 )
 
 // The headers of every answer. The slices are shared by all of them and never
@@ -58,7 +65,7 @@ func (c *call) checkHeaders() error {
 	if tooMany(h) {
 		return errManyHeaders
 	}
-	for _, name := range [...]string{"Authorization", "Content-Type", "Idempotency-Key"} {
+	for _, name := range [...]string{"Authorization", "Content-Type", "Idempotency-Key", headerPurpose, headerApproval} {
 		if len(h[name]) > 1 {
 			return refuse(errRequest, "the header "+name+" is repeated")
 		}
@@ -140,6 +147,22 @@ func (c *call) authenticate() error {
 	}
 	who.Address, who.RequestID, who.TraceParent = c.from, c.id, c.trace
 	c.who = who
+	return c.readPurpose()
+}
+
+// readPurpose reads what a request says it reads for, and under which approval.
+func (c *call) readPurpose() error {
+	purpose, approval := c.r.Header[headerPurpose], c.r.Header[headerApproval]
+	if len(purpose) > 0 {
+		if c.who.Purpose = purpose[0]; !store.ValidPurpose(c.who.Purpose) {
+			return refuse(errRequest, headerPurpose+" must be 1 to 64 lower-case letters, digits and hyphens")
+		}
+	}
+	if len(approval) > 0 {
+		if c.who.Approval = approval[0]; len(approval[0]) > 64 || !only(approval[0], idByte) {
+			return refuse(errRequest, headerApproval+" must be the id of an approval")
+		}
+	}
 	return nil
 }
 

@@ -89,10 +89,13 @@ func (s *Server) health() (health, int) {
 	h := health{Status: "ready", Reasons: s.Ready()}
 	status := http.StatusOK
 	for _, r := range h.Reasons {
-		if !r.Degraded {
+		switch {
+		case r.Notice:
+		case !r.Degraded:
 			return health{"unavailable", h.Reasons}, http.StatusServiceUnavailable
+		default:
+			h.Status = "degraded"
 		}
-		h.Status = "degraded"
 	}
 	return h, status
 }

@@ -58,8 +58,10 @@ func (f *fixture) provoke(r request, status int) {
 		headers = append(headers, "If-None-Match", "*")
 	case status == 201:
 		f.script.put.Created, f.script.write.Created = true, true
-	case status == 202:
+	case status == 202 && r.id == "putCollection":
 		f.script.put.Backfill = true
+	case status == 202:
+		f.script.err = held()
 	}
 	switch r.id {
 	case "token", "introspect", "revoke":

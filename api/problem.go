@@ -45,9 +45,13 @@ type outcome struct {
 // error that none of them is, is errInternal, the last one.
 var outcomes = []outcome{
 	{store.ErrNotFound, 404, "not_found", false, 0},
+	{store.ErrSelfEdit, 403, "self_edit", false, 0},
+	{store.ErrSameHand, 403, "same_hand", false, 0},
+	{store.ErrApprovalRequired, 403, "approval_required", false, 0},
 	{store.ErrForbidden, 403, "forbidden", false, 0},
 	{errInvalid, 422, "invalid", false, 0},
 	{store.ErrPrecondition, 412, "precondition_failed", false, 0},
+	{store.ErrLastAdministrator, 409, "last_administrator", false, 0},
 	{store.ErrExists, 409, "exists", false, 0},
 	{store.ErrUniqueConflict, 409, "unique_conflict", false, 0},
 	{store.ErrConflict, 409, "conflict", false, 0},

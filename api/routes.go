@@ -211,7 +211,30 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.getLimit},
 		endpoint{method: "PUT", run: s.putLimit, body: mediaJSON},
 		endpoint{method: "DELETE", run: s.deleteLimit})
+	s.governanceRoutes(r, prefix)
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
+}
+
+// governanceRoutes adds what a second person decides about.
+func (s *Server) governanceRoutes(r *mux.Router, prefix string) {
+	post := func(route string, run func(*call) error) {
+		s.add(r, prefix, route, endpoint{method: "POST", run: run, rule: unkeyed})
+	}
+	s.add(r, prefix, "/governance",
+		endpoint{method: "GET", run: s.getGovernance},
+		endpoint{method: "PUT", run: s.putGovernance, body: mediaJSON})
+	s.add(r, prefix, "/changes", endpoint{method: "GET", run: s.listChanges})
+	s.add(r, prefix, "/changes/{change}", endpoint{method: "GET", run: onID("change", s.Store.GetChange)})
+	post("/changes/{change}:approve", onID("change", s.Store.ApproveChange))
+	post("/changes/{change}:reject", onID("change", s.Store.RejectChange))
+	post("/changes/{change}:withdraw", onID("change", s.Store.WithdrawChange))
+	s.add(r, prefix, "/approvals",
+		endpoint{method: "GET", run: s.listApprovals},
+		endpoint{method: "POST", run: s.requestApproval, body: mediaJSON, rule: unkeyed})
+	s.add(r, prefix, "/approvals/{approval}", endpoint{method: "GET", run: onID("approval", s.Store.GetApproval)})
+	post("/approvals/{approval}:approve", onID("approval", s.Store.ApproveRead))
+	post("/approvals/{approval}:reject", onID("approval", s.Store.RejectRead))
+	post("/approvals/{approval}:revoke", onID("approval", s.Store.RevokeRead))
 }
 
 // opsRouter routes the operations listener.

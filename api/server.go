@@ -54,6 +54,8 @@ type Store interface {
 	secrets
 	issuers
 	explainer
+	governor
+	approver
 	keeper
 }
 

@@ -163,7 +163,11 @@ func (c *Client) attempt(ctx context.Context, q *call) (a *answer, used string, 
 	if len(body) > maxAnswer {
 		return nil, used, errors.New("client: the answer is too large")
 	}
-	return &answer{status: res.StatusCode, header: res.Header, body: body}, used, nil
+	a = &answer{status: res.StatusCode, header: res.Header, body: body}
+	if p := pendingOf(a); p != nil {
+		return nil, used, p
+	}
+	return a, used, nil
 }
 
 // send does one round trip with a token; an answer that is no success becomes
@@ -189,6 +193,8 @@ func (c *Client) send(ctx context.Context, q *call, body io.Reader, hasBody bool
 	}
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("User-Agent", c.userAgent)
+	said, _ := ctx.Value(readingKey{}).(reading)
+	said.say(req)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, "", transportError(err)
@@ -235,8 +241,9 @@ func readProblem(res *http.Response) error {
 func worthRetrying(ctx context.Context, q *call, err error) bool {
 	var p *Problem
 	refused := errors.As(err, &p) && p.Status == http.StatusTooManyRequests // before anything was done
-	if ctx.Err() != nil || !q.safe && !refused {
-		return false
+	said, _ := ctx.Value(readingKey{}).(reading)
+	if ctx.Err() != nil || !q.safe && !refused || said.approval != "" || errors.Is(err, ErrPending) {
+		return false // each read under an approval spends a use
 	}
 	if p != nil {
 		return p.Retryable && p.RetryAfter <= maxPause

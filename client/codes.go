@@ -5,6 +5,10 @@ package client
 var codes = map[string]error{
 	"not_found":               ErrNotFound,
 	"forbidden":               ErrForbidden,
+	"self_edit":               ErrSelfEdit,
+	"same_hand":               ErrSameHand,
+	"approval_required":       ErrApprovalRequired,
+	"last_administrator":      ErrLastAdministrator,
 	"invalid":                 ErrInvalid,
 	"precondition_failed":     ErrPrecondition,
 	"exists":                  ErrExists,

@@ -16,6 +16,15 @@ var (
 	ErrUnauthenticated = errors.New("strongroom: not authenticated")
 	// ErrForbidden comes when no rule of the client's roles could allow this.
 	ErrForbidden = errors.New("strongroom: forbidden")
+	// ErrSelfEdit comes when a client would change itself, or a role that it
+	// holds. It is an ErrForbidden.
+	ErrSelfEdit = fmt.Errorf("%w: nobody changes itself", ErrForbidden)
+	// ErrSameHand comes when a second person is wanted and the client is not
+	// one. It is an ErrForbidden.
+	ErrSameHand = fmt.Errorf("%w: a second person has to decide", ErrForbidden)
+	// ErrApprovalRequired comes when a value is read only for a purpose or with
+	// an approval. It is an ErrForbidden.
+	ErrApprovalRequired = fmt.Errorf("%w without a purpose or an approval", ErrForbidden)
 	// ErrNotFound comes when a thing is not there, or not to be known of.
 	ErrNotFound = errors.New("strongroom: not found")
 	// ErrExists comes when a thing to be created exists.
@@ -26,6 +35,9 @@ var (
 	ErrUniqueConflict = errors.New("strongroom: unique conflict")
 	// ErrConflict comes when the thing's state does not allow the action.
 	ErrConflict = errors.New("strongroom: conflict")
+	// ErrLastAdministrator comes when nobody would be left who can manage
+	// clients and roles. It is an ErrConflict.
+	ErrLastAdministrator = fmt.Errorf("%w: the last administrator", ErrConflict)
 	// ErrDisabled comes from an integration that was deleted and waits for the
 	// destruction of its keys.
 	ErrDisabled = errors.New("strongroom: integration disabled")

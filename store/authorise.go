@@ -14,11 +14,12 @@ type scope struct {
 	catalog    *catalog
 	collection *collection
 	decision   *access.Decision
-	spending   *spending // of the client's budgets of exposure
+	spending   *spending        // of the client's budgets of exposure
 	base       *access.Decision // decision as it was before any record was looked at
 	own        *access.Decision // of a revision that is not current, by its own labels; else nil
 	caller     Caller
 	at         time.Time
+	permit     permit // of fields that ask for more than a role
 }
 
 // authorise judges an action on a collection. What no rule could allow is
@@ -31,7 +32,7 @@ func (s *Store) authorise(c Caller, action access.Action, ref CollectionRef) (sc
 	if coll == nil {
 		return scope{}, cat.missing(c, action, ref)
 	}
-	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll), caller: c, spending: s.spendingOf(c)}
+	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll), caller: c, spending: s.spendingOf(c), permit: allowsPurpose(c)}
 	if !sc.decision.Settled() {
 		sc.at = s.now()
 		sc.decision = sc.decision.ForRequest(&access.Facts{Who: c, At: sc.at})

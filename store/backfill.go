@@ -189,5 +189,5 @@ func (s *Store) filled(ctx context.Context, coll *collection, problem string) (e
 		return fmt.Errorf("store: %w", err)
 	}
 	op := s.startInternal("backfill", kindCollection+"/"+ref.Integration+"/"+ref.Collection)
-	return op.end(s.writeCollection(ctx, op, in, now, next, nil))
+	return op.end(s.change(ctx, op, definitionChange(in, now, next, nil)))
 }

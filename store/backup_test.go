@@ -405,7 +405,7 @@ func TestCheckBackup(t *testing.T) {
 		t.Errorf("right after the backup: %+v, lost %+v", report, report.Lost)
 	}
 	for _, check := range report.Integrations {
-		if check.Records != 2 || check.Opened != 1 || check.Fields != 5 {
+		if check.Records != 3 || check.Opened != 2 || check.Fields != 10 {
 			t.Errorf("integration: %+v", check)
 		}
 	}

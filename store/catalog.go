@@ -25,6 +25,10 @@ type catalog struct {
 	limits       map[string]*limit
 	signing      []SigningKey
 	purges       map[uid.UID]*purge
+	changes      map[string]*pendingChange
+	approvals    *approvalBook
+	governance   governance
+	breakGlass   breakGlass
 	damaged      map[string]error // kind 00 id of what did not open
 
 	policies  sync.Map // role names joined by a space: *access.Policy
@@ -57,7 +61,8 @@ type collection struct {
 	retention   int
 	indexed     []schema.Field
 	tokenBits   int
-	filling     map[string]bool // indexed fields that cannot be searched yet
+	filling     map[string]bool  // indexed fields that cannot be searched yet
+	guards      map[string]guard // fields that need a purpose or an approval; nil: none
 }
 
 type role struct {
@@ -94,6 +99,8 @@ func newCatalog() *catalog {
 		issuers:      map[string]*issuer{},
 		limits:       map[string]*limit{},
 		purges:       map[uid.UID]*purge{},
+		changes:      map[string]*pendingChange{},
+		approvals:    newApprovalBook(),
 		damaged:      map[string]error{},
 	}
 }
@@ -110,6 +117,10 @@ func (c *catalog) next() *catalog {
 		limits:       maps.Clone(c.limits),
 		signing:      c.signing,
 		purges:       maps.Clone(c.purges),
+		changes:      maps.Clone(c.changes),
+		approvals:    c.approvals,
+		governance:   c.governance,
+		breakGlass:   c.breakGlass,
 		damaged:      maps.Clone(c.damaged),
 	}
 }
@@ -264,6 +275,7 @@ func (coll *collection) describeFields() {
 		coll.names[f.Path] = f.Path
 	}
 	coll.tokenBits = tokenBits(coll.doc.Spec.ExpectedRecords)
+	coll.guards = guardsOf(coll)
 }
 
 // indexedField returns the declaration of an indexed field.

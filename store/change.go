@@ -52,6 +52,19 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 	return nil
 }
 
+// carryOut carries out what was made ready; when that was for an empty
+// collection that is so no more, it is made ready again.
+func (s *Store) carryOut(ctx context.Context, op *operation, ready controlChange, again func() (controlChange, error)) error {
+	err := s.change(ctx, op, ready)
+	if !errors.Is(err, errNotEmpty) {
+		return err
+	}
+	if ready, err = again(); err != nil {
+		return err
+	}
+	return s.change(ctx, op, ready)
+}
+
 // changeFailed reads the control plane again when the disk may hold more, or
 // other, than the catalog says.
 func (s *Store) changeFailed(ctx context.Context, err error) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,17 +39,18 @@ func (s *Store) PutCollection(ctx context.Context, c Caller, ref CollectionRef, 
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
-	in, coll, err := s.place(ref)
+	next, res, ready, err := s.collectionChange(ctx, ref, spec, p)
 	if err != nil {
-		return out, res, err
+		return out, PutResult{}, err
 	}
-	if err := p.check(collectionVersion(coll)); err != nil {
-		return out, res, err
+	old := s.catalog.Load().collectionOf(ref)
+	if s.waits(c, s.catalog.Load(), func() bool { return old != nil && lessGuarded(old, next) }) {
+		return out, PutResult{}, s.holdCollection(ctx, op, ref, spec, old)
 	}
-	next, res, err := s.redefine(ctx, op, in, coll, ref.Collection, spec)
-	if errors.Is(err, errNotEmpty) {
-		next, res, err = s.redefine(ctx, op, in, coll, ref.Collection, spec)
-	}
+	err = s.carryOut(ctx, op, ready, func() (ready controlChange, err error) {
+		next, res, ready, err = s.collectionChange(ctx, ref, spec, p)
+		return ready, err
+	})
 	if err != nil {
 		return out, PutResult{}, err
 	}
@@ -58,13 +60,18 @@ func (s *Store) PutCollection(ctx context.Context, c Caller, ref CollectionRef, 
 	return next.describe(), res, nil
 }
 
-// redefine checks a definition and writes it. errNotEmpty comes when it was
-// checked for an empty collection that is so no more: its new indexes have to
-// be filled.
-func (s *Store) redefine(ctx context.Context, op *operation, in *integration, coll *collection, name string, spec CollectionSpec) (*collection, PutResult, error) {
-	next, res, err := s.define(ctx, in, coll, name, spec)
+// collectionChange makes ready what saves a definition.
+func (s *Store) collectionChange(ctx context.Context, ref CollectionRef, spec CollectionSpec, p Precondition) (*collection, PutResult, controlChange, error) {
+	in, coll, err := s.place(ref)
+	if err == nil {
+		err = p.check(collectionVersion(coll))
+	}
 	if err != nil {
-		return nil, res, err
+		return nil, PutResult{}, controlChange{}, err
+	}
+	next, res, err := s.define(ctx, in, coll, ref.Collection, spec)
+	if err != nil {
+		return nil, res, controlChange{}, err
 	}
 	var check func(tx kv.ReadTx) error
 	if coll != nil && !res.Backfill && len(unfilled(coll, next)) > 0 {
@@ -75,9 +82,11 @@ func (s *Store) redefine(ctx context.Context, op *operation, in *integration, co
 			return nil
 		}
 	}
-	return next, res, s.writeCollection(ctx, op, in, coll, next, check)
+	return next, res, definitionChange(in, coll, next, check), nil
 }
 
+// errNotEmpty comes when a definition was made ready for an empty collection
+// that is so no more: its new indexes have to be filled.
 var errNotEmpty = errors.New("store: the collection is not empty any more")
 
 func isEmpty(tx kv.ReadTx, coll *collection) bool {
@@ -85,6 +94,16 @@ func isEmpty(tx kv.ReadTx, coll *collection) bool {
 	prefix := coll.doc.UID[:]
 	tx.Scan(kv.Records, prefix, after(prefix), func(_, _ []byte) bool { empty = false; return false })
 	return empty
+}
+
+func (s *Store) holdCollection(ctx context.Context, op *operation, ref CollectionRef, spec CollectionSpec, old *collection) error {
+	doc, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("store: encode collection: %w", err)
+	}
+	return s.hold(ctx, op, changeDoc{
+		Kind: changePutCollection, Integration: ref.Integration, Name: ref.Collection, Document: doc, Base: old.version,
+	}, controlChange{})
 }
 
 func collectionTarget(ref CollectionRef) target {
@@ -167,7 +186,8 @@ func retired(old, next *collection) []retiredField {
 	var list []retiredField
 	for _, f := range old.fields {
 		if _, declared := next.schema.Field(f.Path); !declared {
-			list = append(list, retiredField{Path: f.Path, Mask: f.Mask, High: f.High})
+			g := old.guards[f.Path]
+			list = append(list, retiredField{Path: f.Path, Mask: f.Mask, High: f.High, Approval: g.approval, Purpose: g.purpose})
 		}
 	}
 	return list
@@ -259,20 +279,20 @@ func asInvalid(member string, err error) error {
 	return moved
 }
 
-// writeCollection writes a definition and the epoch of its integration, which
+// definitionChange writes a definition and the epoch of its integration, which
 // makes every write that was made under the old one look again. check says what
 // else must hold of the tables; it may be nil.
-func (s *Store) writeCollection(ctx context.Context, op *operation, in *integration, old, next *collection, check func(tx kv.ReadTx) error) error {
+func definitionChange(in *integration, old, next *collection, check func(tx kv.ReadTx) error) controlChange {
 	changed := in.changed()
 	changed.generation.epoch++
 	next.integration = changed
 	changed.collections[next.name] = next
-	return s.change(ctx, op, controlChange{
+	return controlChange{
 		writes:  []controlWrite{{kind: kindCollection, id: collectionID(in, next.name), replaces: collectionVersion(old), doc: next.doc}},
 		check:   check,
 		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
 		publish: func(cat *catalog) { cat.replaceIntegration(changed) },
-	})
+	}
 }
 
 // ValidateCollection says what PutCollection would do, and does nothing.

@@ -26,6 +26,13 @@ func etag(number uint64, operation uid.UID, sc scope, fields []string, metadata 
 	if metadata {
 		h.Write([]byte{1})
 	}
+	if sc.permit.purpose && sc.collection.guards != nil {
+		h.Write([]byte{2})
+	}
+	for _, f := range sc.permit.fields {
+		h.Write([]byte{3})
+		h.Write([]byte(f))
+	}
 	for _, f := range fields {
 		h.Write([]byte{0})
 		h.Write([]byte(f))

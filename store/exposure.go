@@ -42,7 +42,7 @@ func (sp *spending) claim(v *viewer, rev *revision) (masked bool, err error) {
 	}
 	var fields []string
 	for _, path := range rev.header.fields {
-		if (v.wanted == nil || selected(v.wanted, path)) && v.sc.decision.Read(v.action, path).Kind != access.None {
+		if (v.wanted == nil || selected(v.wanted, path)) && v.may(path).Kind != access.None {
 			fields = append(fields, path)
 		}
 	}

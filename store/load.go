@@ -37,6 +37,7 @@ type loader struct {
 	catalog      *catalog
 	byUID        map[uid.UID]*integration
 	clientsByUID map[uid.UID]*client
+	governed     bool
 }
 
 func (l *loader) read(tx kv.ReadTx) error {
@@ -58,6 +59,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 			l.catalog.purges[u] = &purge{doc: doc, version: v}
 		}
 	}, l.damaged(kindPurge))
+	l.governance(tx)
 	l.clock(tx)
 	return nil
 }
@@ -66,7 +68,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 func (l *loader) settings(tx kv.ReadTx) (err error) {
 	found := false
 	openControl(l.system, tx, kindSettings, func(_ string, _ uint64, doc settingsDoc) {
-		found = true
+		found, l.governed = true, doc.Governed
 		if l.s.catalog.Load() == nil { // it never changes, and others read it
 			l.s.dev = doc.Dev
 		}

@@ -24,6 +24,9 @@ func (s *Store) GetRecord(ctx context.Context, c Caller, ref RecordRef, o ReadOp
 	if err := checkRecordID("", ref.Record); err != nil {
 		return rec, ErrNotFound
 	}
+	if sc.permit, err = s.permitFor(ctx, op, sc, ref.Record, o); err != nil {
+		return rec, err
+	}
 	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 		rec, err = s.read(tx, sc, dom, ref.Record, o)
 		return err
@@ -250,12 +253,15 @@ func (v *viewer) grant(path string) (access.Grant, bool) {
 	if v.wanted != nil && !selected(v.wanted, path) {
 		return access.Grant{}, false
 	}
-	grant := v.sc.read(v.action, path)
+	grant := v.may(path)
 	if grant.Kind == access.None {
 		v.rec.Withheld = append(v.rec.Withheld, path)
 	}
 	return grant, true
 }
+
+// may returns how the caller may see a field.
+func (v *viewer) may(path string) access.Grant { return v.sc.restrain(path, v.sc.read(v.action, path)) }
 
 func (v *viewer) add(path string, json []byte, grant access.Grant, dom *envelope.Domain) {
 	if grant.Kind == access.Masked {
@@ -303,6 +309,9 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 		return out, ErrForbidden
 	}
 	o.Fields = []string{path}
+	if sc.permit, err = s.permitFor(ctx, op, sc, ref.Record, o); err != nil {
+		return out, err
+	}
 	var rec Record
 	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 		rec, err = s.read(tx, sc, dom, ref.Record, o)
@@ -315,15 +324,15 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 		return out, err
 	}
 	op.disclose(&rec)
-	return pickField(sc.collection, &rec, path)
+	return pickField(sc, readAction(o), &rec, path)
 }
 
-func pickField(coll *collection, rec *Record, path string) (FieldValue, error) {
+func pickField(sc scope, action access.Action, rec *Record, path string) (FieldValue, error) {
 	out := FieldValue{Revision: rec.Revision, ETag: rec.ETag}
 	if rec.NotModified {
 		return out, nil
 	}
-	if f, ok := coll.schema.Field(path); ok {
+	if f, ok := sc.collection.schema.Field(path); ok {
 		out.Base64 = f.Base64
 	}
 	out.Masked = slices.Contains(rec.Masked, path)
@@ -334,7 +343,7 @@ func pickField(coll *collection, rec *Record, path string) (FieldValue, error) {
 		}
 	}
 	if slices.Contains(rec.Withheld, path) {
-		return FieldValue{}, ErrForbidden
+		return FieldValue{}, sc.whyWithheld(action, path)
 	}
 	return FieldValue{}, ErrNotFound
 }

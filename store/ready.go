@@ -25,7 +25,7 @@ func (s *Store) Ready() (reasons []Reason) {
 			}
 		}
 	}
-	return reasons
+	return append(reasons, s.governanceReasons(cat)...)
 }
 
 // reasonOf says what is wrong with a key domain. An integration whose key is

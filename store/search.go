@@ -30,7 +30,7 @@ func (s *Store) criteria(sc scope, where []schema.Value) ([]criterion, error) {
 	}
 	out := make([]criterion, 0, len(where))
 	for _, v := range where {
-		if !sc.decision.CouldSearch(v.Path) {
+		if !sc.decision.CouldSearch(v.Path) || sc.guardsSearch(v.Path) {
 			return nil, &FieldsForbidden{Pointers: []string{"/where/" + v.Path}}
 		}
 		c, err := sc.collection.criterion(v)

@@ -142,13 +142,16 @@ func Init(ctx context.Context, d Deps, o InitOptions) error {
 	if err != nil {
 		return keyError(err)
 	}
-	return s.writeNew(ctx, keysets, settingsDoc{Dev: o.Dev, CreatedAt: s.now().UTC()})
+	return s.writeNew(ctx, keysets, settingsDoc{Dev: o.Dev, CreatedAt: s.now().UTC(), Governed: true})
 }
 
 func (s *Store) writeNew(ctx context.Context, keysets []envelope.WrappedKeyset, settings settingsDoc) error {
 	s.domains = envelope.NewDomains(s.id, s.keys, fixedKeysets(keysets), envelope.Options{})
 	defer s.domains.Close()
-	writes := []controlWrite{{kind: kindSettings, id: "store", doc: settings}}
+	writes := []controlWrite{
+		{kind: kindSettings, id: "store", doc: settings},
+		{kind: kindGovernance, id: twoPersonID, doc: governanceDoc{}},
+	}
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (s *Store) upserter(op *operation, ref CollectionRef, key string, how OnCon
 	}
 	f, ok := sc.collection.indexedField(key)
 	switch {
-	case !sc.decision.CouldSearch(key):
+	case !sc.decision.CouldSearch(key) || sc.guardsSearch(key):
 		return nil, &FieldsForbidden{Pointers: []string{"/key"}}
 	case !ok || f.Index != schema.IndexUnique:
 		return nil, invalid("/key", "an upsert needs a unique field (x-index: unique)")

@@ -211,7 +211,7 @@ func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err
 // which field it was that another record holds the value of.
 func discreetConflict(sc scope, err error) error {
 	var conflict *UniqueConflict
-	if errors.As(err, &conflict) && !sc.base.MaySearch(conflict.Path) {
+	if errors.As(err, &conflict) && (!sc.base.MaySearch(conflict.Path) || sc.guardsSearch(conflict.Path)) {
 		return errTaken
 	}
 	return err

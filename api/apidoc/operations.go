@@ -19,7 +19,8 @@ func operations() []operation {
 	all = append(all, collectionOperations()...)
 	all = append(all, accessOperations()...)
 	all = append(all, limitOperations()...)
-	return append(all, otherOperations()...)
+	all = append(all, governanceOperations()...)
+	return withWaiting(append(all, otherOperations()...))
 }
 
 var (
@@ -36,7 +37,7 @@ var (
 func recordOperations() []operation {
 	return []operation{
 		{method: "get", path: record, id: "getRecord", tag: "records", summary: "Read a record",
-			params: []string{"fields", "revision", "view", "If-None-Match"}, out: []answer{recordOut, unchanged}, errors: gone},
+			params: []string{"fields", "revision", "view", "If-None-Match", "Strongroom-Purpose", "Strongroom-Approval"}, out: []answer{recordOut, unchanged}, errors: gone},
 		{method: "put", path: record, id: "putRecord", tag: "records", summary: "Replace a record, or create it under an id of the caller's",
 			description: "Fields that the caller may not write are carried over.",
 			params:      guarded, in: body("RecordReplace", obj{"fields": exampleFields, "labels": obj{"owner": "cust-42"}}),
@@ -50,7 +51,7 @@ func recordOperations() []operation {
 			params:      guarded, out: []answer{replaced}, errors: []int{404, 409, 412, 422}},
 		{method: "get", path: record + "/fields/{field}", id: "getField", tag: "records", summary: "Read one value",
 			description: "The characters of a string, the bytes of one with contentEncoding base64, the JSON text of anything else.",
-			params:      []string{"revision", "If-None-Match"},
+			params:      []string{"revision", "If-None-Match", "Strongroom-Purpose", "Strongroom-Approval"},
 			out: []answer{{200, "The value.", []content{
 				{media: "text/plain", schema: "Text"}, {media: "application/octet-stream"}, {media: "application/json", schema: "Value"},
 			}, []string{"ETag", "Strongroom-Masked"}}, unchanged}, errors: gone},
@@ -76,13 +77,15 @@ func manyOperations() []operation {
 			out: []answer{created}, errors: written},
 		{method: "get", path: records, id: "listRecords", tag: "records", summary: "List records",
 			description: "Metadata alone, and nothing is decrypted, unless fields are asked for.",
-			params:      append(filters, "limit", "cursor"), out: []answer{page}, errors: gone},
+			params:      append([]string{"limit", "cursor", "Strongroom-Purpose"}, filters...), out: []answer{page}, errors: gone},
 		{method: "post", path: records + ":search", id: "searchRecords", tag: "records", summary: "Find records by the values of indexed fields",
 			description: "All fields that the caller may see are answered unless some are named.",
+			params:      []string{"Strongroom-Purpose"},
 			in:          body("Search", obj{"where": exampleWhere, "labels": obj{"owner": "cust-42"}, "fields": []string{"email"}, "limit": 10}),
 			out:         []answer{page}, errors: []int{404, 409, 422}},
 		{method: "post", path: records + ":lookup", id: "lookupRecord", tag: "records", summary: "Find the one record with a value of an indexed field",
-			in: body("Lookup", obj{"where": exampleWhere}), out: []answer{recordOut}, errors: []int{404, 409, 422}},
+			params: []string{"Strongroom-Purpose"},
+			in:     body("Lookup", obj{"where": exampleWhere}), out: []answer{recordOut}, errors: []int{404, 409, 422}},
 		{method: "post", path: records + ":upsert", id: "upsertRecord", tag: "records", summary: "Write the record that holds a value of a unique field, or create it",
 			params: guarded, in: body("RecordUpsert", obj{"key": "email", "on_conflict": "merge", "fields": exampleFields}),
 			out: []answer{replaced, created}, errors: written},
@@ -94,7 +97,7 @@ func manyOperations() []operation {
 			errors:      []int{404, 409, 422}},
 		{method: "get", path: records + ":export", id: "exportRecords", tag: "records", summary: "Export records, one JSON text a line",
 			description: "An export that fails midway ends in a broken connection. The last line has end=true.",
-			params:      filters,
+			params:      append([]string{"Strongroom-Purpose"}, filters...),
 			out:         []answer{{200, "A record a line; schema describes one line.", []content{{media: "application/x-ndjson", schema: "ExportLine"}}, nil}},
 			errors:      []int{404, 409, 422}},
 	}
@@ -136,7 +139,7 @@ func collectionOperations() []operation {
 	all := append(integrations.operations(), collections.operations()...)
 	for i := range all {
 		if all[i].id == "putCollection" {
-			all[i].out = append(all[i].out, answer{202, "Changed, and a new index is being filled.", jsonOf("Collection"), []string{"ETag"}})
+			all[i].out = append(all[i].out, answer{202, "Changed, and a new index is being filled; or it guards a field less, and waits for a second person.", jsonOf("CollectionOrPending"), []string{"ETag", "Location"}})
 		}
 	}
 	return append(all,

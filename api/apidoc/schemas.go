@@ -42,7 +42,7 @@ func listOf(schema string) obj {
 }
 
 func schemas() obj {
-	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), explainSchemas(), oauthSchemas(), limitSchemas())
+	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), explainSchemas(), oauthSchemas(), limitSchemas(), governanceSchemas())
 }
 
 func generalSchemas() obj {
@@ -55,7 +55,8 @@ func generalSchemas() obj {
 		"Health": answered([]string{"status"}, obj{
 			"status": obj{"type": "string", "enum": []string{"live", "ready", "degraded", "unavailable", "draining"}},
 			"reasons": list(answered([]string{"code", "detail", "degraded"}, obj{
-				"code": text("What is wrong."), "detail": text("Since when, until when."), "degraded": obj{"type": "boolean", "description": "true: it serves on."}})),
+				"code": text("What is wrong."), "detail": text("Since when, until when."), "degraded": obj{"type": "boolean", "description": "true: it serves on."},
+				"notice": obj{"type": "boolean", "description": "true: nothing is amiss, but it is to be known."}})),
 		}),
 		"BackupRequest": asked(nil, obj{"recipient": text("An age recipient that the backup is sealed for; labels and ids are readable in it otherwise.")}),
 	}
@@ -127,7 +128,7 @@ func definitionSchemas() obj {
 	needed := []string{"name", "uid", "version", "created_at", "updated_at"}
 	duration := text("Such as 168h or 30m.")
 	spec := obj{
-		"schema": obj{"type": "object", "description": "JSON Schema 2020-12, with x-field, x-index, x-mask, x-sensitivity.", "additionalProperties": true},
+		"schema": obj{"type": "object", "description": "JSON Schema 2020-12, with x-field, x-index, x-mask, x-sensitivity, x-approval, x-purpose.", "additionalProperties": true},
 		"preset": text("Instead of a schema: api_key, basic_auth, oauth2, tls_keypair, ssh_key, webhook_secret, webhook_event."),
 		"ttl":    duration, "undelete_for": duration, "expected_records": whole(0),
 		"retention": asked([]string{"revisions"}, obj{"revisions": whole(0)}),
@@ -141,7 +142,8 @@ func definitionSchemas() obj {
 			"integration": obj{"type": "string"}, "schema_version": whole(1), "records": whole(0),
 			"backfill": answered([]string{"fields", "done", "state"}, obj{"fields": texts, "done": whole(0),
 				"state": obj{"type": "string", "enum": []string{"running", "failed"}}, "problem": obj{"type": "string"}})})),
-		"CollectionList": listOf("Collection"),
+		"CollectionList":      listOf("Collection"),
+		"CollectionOrPending": obj{"oneOf": []obj{ref("schemas", "Collection"), ref("schemas", "PendingChange")}},
 		"Validation": answered([]string{"creates", "backfill", "warnings"}, obj{
 			"creates": obj{"type": "boolean"}, "backfill": obj{"type": "boolean"}, "warnings": texts}),
 	}

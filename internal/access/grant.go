@@ -152,3 +152,17 @@ func lower(a, b Grant) Grant {
 // Stricter returns the most permissive grant that tells no more than either: a
 // revision that must pass under two decisions is shown by both.
 func Stricter(a, b Grant) Grant { return stricter(a, b) }
+
+// Restrained returns what is left of a grant when a field may not be read as
+// roles say: the schema's mask, and without one nothing. A role that gives
+// another mask leaves the value redacted: neither mask may show what the other
+// hides.
+func Restrained(g Grant, mask string) Grant {
+	switch masked := maskedGrant(mask); {
+	case mask == "" || g.Kind == None:
+		return Grant{}
+	case g.Kind == Clear || g == masked:
+		return masked
+	}
+	return Grant{Kind: Masked, Mask: MaskRedact}
+}

@@ -35,6 +35,9 @@ func NewPolicy(roles map[string]*Role, names []string, dev bool) *Policy {
 // Can reports whether the policy has all of the capabilities in c.
 func (p *Policy) Can(c Capability) bool { return p != nil && p.caps&c == c }
 
+// CanAny reports whether the policy has one of the capabilities in c.
+func (p *Policy) CanAny(c Capability) bool { return p != nil && p.caps&c != 0 }
+
 // Touches reports whether any rule speaks about the integration.
 func (p *Policy) Touches(integration string) bool {
 	if p == nil {

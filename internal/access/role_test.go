@@ -159,3 +159,15 @@ func TestIdleMembersAreTold(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestRestrained(t *testing.T) {
+	for _, c := range []struct{ grant, mask, want string }{
+		{"clear", "last4", "mask:last4"}, {"clear", "", "none"}, {"none", "last4", "none"},
+		{"mask:last4", "last4", "mask:last4"}, {"mask:email", "last4", "mask:redact"}, {"mask:email", "", "none"}, {"mask:redact", "email", "mask:redact"},
+	} {
+		g, _ := parseGrant(c.grant)
+		if got := Restrained(g, c.mask).String(); got != c.want {
+			t.Errorf("of %s with the schema's mask %q is left %s, want %s", c.grant, c.mask, got, c.want)
+		}
+	}
+}

@@ -53,6 +53,9 @@ type Config struct {
 	// CompactEvery is how often the data file is compacted while the server
 	// runs: it ends what erasures leave in free pages. 0: never.
 	CompactEvery Duration `yaml:"compact_every"`
+	// TwoPerson on has changes that widen access to values wait for a second
+	// person. It switches the store's own setting on, and never off.
+	TwoPerson string `yaml:"two_person"`
 
 	TLS      TLS      `yaml:"tls"`
 	Outbound Outbound `yaml:"outbound"`
@@ -67,6 +70,12 @@ const (
 	ClientAuthNone     = "none"     // none is asked for
 	ClientAuthOptional = "optional" // one that client_ca_file vouches for, or none
 	ClientAuthAny      = "any"      // any: whoever registered it is recognised by it
+)
+
+// The values of a switch.
+const (
+	On  = "on"
+	Off = "off"
 )
 
 // TLS names the server's certificate chain and key, PEM files both, or the ACME
@@ -187,6 +196,7 @@ func Default() Config {
 		CompactEvery: Duration(24 * time.Hour),
 		TLS:          TLS{MinVersion: "1.3", ClientAuth: ClientAuthNone},
 
+		TwoPerson:          Off,
 		TrustedProxyHeader: "x-forwarded-for",
 		Keys: Keys{
 			Provider: ProviderKeyring,

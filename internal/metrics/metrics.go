@@ -127,22 +127,34 @@ type health struct{ ready func() []store.Reason }
 
 var (
 	upDesc       = prometheus.NewDesc("strongroom_ready", "1 when the store serves, also when it is degraded.", nil, nil)
+	noticeDesc   = prometheus.NewDesc("strongroom_notice", "What is to be known of how the store is run, by code.", []string{"code"}, nil)
 	degradedDesc = prometheus.NewDesc("strongroom_degraded", "Reasons why the store is not as well as it should be, by code.", []string{"code"}, nil)
 )
 
 // Describe implements prometheus.Collector.
-func (h *health) Describe(out chan<- *prometheus.Desc) { out <- upDesc; out <- degradedDesc }
+func (h *health) Describe(out chan<- *prometheus.Desc) {
+	out <- upDesc
+	out <- degradedDesc
+	out <- noticeDesc
+}
 
 // Collect implements prometheus.Collector.
 func (h *health) Collect(out chan<- prometheus.Metric) {
-	serves, count := 1.0, map[string]float64{}
+	serves, count, notices := 1.0, map[string]float64{}, map[string]float64{}
 	for _, r := range h.ready() {
+		if r.Notice {
+			notices[r.Code]++
+			continue
+		}
 		count[r.Code]++
 		if !r.Degraded {
 			serves = 0
 		}
 	}
 	out <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, serves)
+	for code, n := range notices {
+		out <- prometheus.MustNewConstMetric(noticeDesc, prometheus.GaugeValue, n, code)
+	}
 	for code, n := range count {
 		out <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, n, code)
 	}

@@ -34,13 +34,19 @@ type Field struct {
 	Mask string
 	// High says `x-sensitivity: high`.
 	High bool
+	// Approval says `x-approval: required`: nobody reads the value in clear
+	// without a second person's approval.
+	Approval bool
+	// Purpose says `x-purpose: required`: nobody reads the value in clear
+	// without saying what for.
+	Purpose bool
 	// Base64 says that the value is a text of base64 that stands for bytes.
 	Base64 bool
 }
 
 // annotations are the keywords that make a property a field or say something
 // about one.
-var annotations = []string{"x-field", "x-index", "x-normalise", "x-mask", "x-sensitivity"}
+var annotations = []string{"x-field", "x-index", "x-normalise", "x-mask", "x-sensitivity", "x-approval", "x-purpose"}
 
 // fieldFinder collects the fields of a schema: it follows `properties` and
 // `$ref` from the top, since only those lead to one known path.
@@ -158,6 +164,8 @@ func (f *fieldFinder) field(e edge, links []*node, path, top string) {
 	}
 	field.Mask, _ = textOf(links, "x-mask")
 	field.High = find(links, "x-sensitivity") != nil
+	field.Approval = find(links, "x-approval") != nil
+	field.Purpose = find(links, "x-purpose") != nil || field.Approval
 	field.Base64 = find(links, "contentEncoding") != nil
 	f.index(&field, at, links)
 	f.mask(field, at, links)
@@ -173,6 +181,9 @@ func (f *fieldFinder) index(field *Field, at string, links []*node) {
 			f.fail(at+"/x-normalise", "says what an index compares, but there is no x-index")
 		}
 		return
+	}
+	if find(links, "x-approval") != nil {
+		f.fail(at+"/x-index", "can't stand beside x-approval: whoever searches for a value learns it without an approval")
 	}
 	field.Index = map[string]Index{"exact": IndexExact, "unique": IndexUnique}[kind]
 	field.Normalise = "none"

@@ -57,6 +57,7 @@ var keywords = map[string]keyword{
 
 	"x-field": {shape: annotation}, "x-index": {shape: annotation}, "x-normalise": {shape: annotation},
 	"x-mask": {shape: annotation}, "x-sensitivity": {shape: annotation},
+	"x-approval": {shape: annotation}, "x-purpose": {shape: annotation},
 }
 
 // extensions are the keywords of this package, each with the values that it
@@ -66,6 +67,8 @@ var extensions = map[string][]string{
 	"x-normalise":   {"none", "lowercase", "nfkc", "digits"},
 	"x-mask":        {"email", "domain", "last4", "year", "hash", "redact"}, // and masks with an argument
 	"x-sensitivity": {"high"},
+	"x-approval":    {"required"},
+	"x-purpose":     {"required"},
 }
 
 // refusedKeywords say why a keyword of this or an older draft is not taken.

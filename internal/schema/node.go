@@ -84,7 +84,7 @@ func unknownKeyword(key string) string {
 		return why
 	}
 	if strings.HasPrefix(key, "x-") {
-		return "is not one of x-field, x-index, x-normalise, x-mask, x-sensitivity"
+		return "is not one of x-field, x-index, x-normalise, x-mask, x-sensitivity, x-approval, x-purpose"
 	}
 	return "is not a keyword of JSON Schema 2020-12"
 }

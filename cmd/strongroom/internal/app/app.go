@@ -53,10 +53,25 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{Base: base, config: o.Config, logger: o.Logger, dev: o.Dev}
+	if err := a.govern(ctx); err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
 	if err := a.listen(o); err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
 	return a, nil
+}
+
+// govern has the store wait for second persons when the configuration says so.
+// It never says no to a store that waits: that is for two persons to change.
+func (a *App) govern(ctx context.Context) error {
+	if a.config.TwoPerson == config.On {
+		return a.Store.RequireTwoPersons(ctx)
+	}
+	if a.Store.TwoPersons() {
+		a.logger.Warn("the configuration does not ask for two persons, but the store does: switching that off is a change that a second person approves")
+	}
+	return nil
 }
 
 // listen makes the server and opens its listeners. The issuer of tokens can be
@@ -198,11 +213,21 @@ func (a *Base) newDevSecret(ctx context.Context) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("the secrets of the dev client: %w", err)
 	}
-	for _, old := range lost {
-		if err := a.Store.DeleteSecret(ctx, who, devClient, old.ID); err != nil {
+	return a.replaceSecrets(ctx, who, lost)
+}
+
+// replaceSecrets ends secrets and makes one. The last of them goes at the end:
+// an administrator never has none.
+func (a *Base) replaceSecrets(ctx context.Context, who store.Caller, lost []store.SecretInfo) (secret.Text, error) {
+	for len(lost) > 1 {
+		if err := a.Store.DeleteSecret(ctx, who, devClient, lost[0].ID); err != nil {
 			return secret.Text{}, err
 		}
+		lost = lost[1:]
 	}
 	made, err := a.Store.CreateSecret(ctx, who, devClient, 0, store.WriteOptions{})
+	if err == nil && len(lost) > 0 {
+		err = a.Store.DeleteSecret(ctx, who, devClient, lost[0].ID)
+	}
 	return made.Secret, err
 }
