@@ -9,6 +9,10 @@ import (
 	"strongroom/store"
 )
 
+// codeNonce is not a failure: it is how a client that sends proofs gets its first
+// nonce (RFC 9449, section 8).
+const codeNonce = "use_dpop_nonce"
+
 // authenticate finds out who calls.
 func (c *call) authenticate() error {
 	given := c.r.Header["Authorization"]
@@ -28,16 +32,16 @@ func (c *call) authenticate() error {
 	if err != nil {
 		return err
 	}
-	who.Address, who.RequestID, who.TraceParent = c.shown.From.Address, c.id, c.trace
+	who.Address, who.RequestID, who.TraceParent = c.from, c.id, c.trace
 	c.who = who
-	return nil
+	return c.readPurpose()
 }
 
 // present collects what the request brings to be known by.
 func (c *call) present(token string) {
 	q := &c.shown
 	q.Token, q.Method, q.TLS = token, c.r.Method, c.r.TLS
-	q.From = store.Attempt{Address: host(c.r.RemoteAddr), RequestID: c.id, TraceParent: c.trace}
+	q.From = store.Attempt{Address: c.from, RequestID: c.id, TraceParent: c.trace}
 	if q.DPoP {
 		q.Proofs, q.Path = c.proofs(), c.r.URL.EscapedPath()
 	}

@@ -11,10 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 	"strongroom/store"
 )
@@ -28,6 +27,8 @@ type endpoint struct {
 	rule   rule
 	route  string
 	seen   *metrics.Endpoint
+	group  limits.Group // what the limits take it for
+	pace   limits.Pace
 }
 
 // rule is what is special about an endpoint.
@@ -39,6 +40,7 @@ const (
 	unkeyed                   // refuses one: it could not keep the promise
 	optional                  // the body may be left out
 	stream                    // reads its body by itself
+	vital                     // is answered whatever the load
 )
 
 // call is one request on its way through. It is reused by later requests once
@@ -54,10 +56,12 @@ type call struct {
 	query query
 	id    string // the request id
 	trace string // the traceparent, empty unless well-formed
+	from  string // the address that the request came from
 	start time.Time
 
 	status  int
 	written int64
+	gate    passage
 	code    string // of the problem, if one was sent
 	cause   error  // what went wrong inside, for the log alone
 	out     []byte // the answer's body is put together here
@@ -69,15 +73,16 @@ var calls = sync.Pool{New: func() any { return &call{out: make([]byte, 0, 4096)}
 const maxKept = 256 << 10
 
 // serve answers one request.
-func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	c := calls.Get().(*call)
-	c.s, c.e, c.w, c.r, c.start = s, e, w, r, time.Now()
+	c.s, c.e, c.w, c.r, c.vars, c.start = s, e, w, r, vars, time.Now()
+	c.from = s.caller(r)
 	e.seen.Begin()
 	defer c.finish()
 	c.answerHeaders()
 	err := c.admit()
 	if err == nil {
-		err = e.run(c)
+		err = c.heldBack(e.run(c))
 	}
 	if err != nil {
 		c.fail(err)
@@ -89,8 +94,15 @@ func (c *call) admit() error {
 	if err := c.checkHeaders(); err != nil {
 		return err
 	}
+	if err := c.passAddress(); err != nil {
+		return err
+	}
 	if c.e.rule&public == 0 {
-		if err := c.authenticate(); err != nil {
+		err := c.authenticate()
+		if c.noteAuthentication(err); err == nil {
+			err = c.passClient()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -99,7 +111,6 @@ func (c *call) admit() error {
 			return err
 		}
 	}
-	c.vars = mux.Vars(c.r)
 	return nil
 }
 
@@ -112,6 +123,7 @@ func (c *call) finish() {
 	}
 	took := time.Since(c.start)
 	c.e.seen.End(c.status, took)
+	c.leave(took)
 	c.log(took)
 	c.release()
 	if aborted {
@@ -144,7 +156,7 @@ func (c *call) release() {
 	if cap(out) > maxKept {
 		out = make([]byte, 0, 4096)
 	}
-	*c = call{out: out, query: c.query[:0]}
+	*c = call{out: out, query: c.query[:0], gate: passage{ticket: c.gate.ticket}}
 	calls.Put(c)
 }
 
@@ -167,7 +179,7 @@ func (c *call) log(took time.Duration) {
 		slog.String("request_id", c.id), slog.String("method", knownMethod(c.r.Method)),
 		slog.String("route", c.e.route), slog.Int("status", c.status),
 		slog.Int64("bytes", c.written), slog.Float64("ms", float64(took.Microseconds())/1000),
-		slog.String("address", host(c.r.RemoteAddr)), slog.String("proto", c.r.Proto),
+		slog.String("address", c.from), slog.String("proto", c.r.Proto),
 	}
 	if c.trace != "" {
 		attrs = append(attrs, slog.String("traceparent", c.trace))

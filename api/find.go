@@ -67,7 +67,7 @@ type searchBody struct {
 	Where  where             `json:"where"`
 	Labels map[string]string `json:"labels"`
 	Fields []string          `json:"fields"`
-	Limit  int               `json:"limit"`
+	Limit  *int              `json:"limit"`
 	Cursor string            `json:"cursor"`
 }
 
@@ -116,15 +116,14 @@ func (s *Server) searchRecords(c *call) error {
 }
 
 func (b *searchBody) options() (store.SearchOptions, error) {
-	o := store.SearchOptions{Where: b.Where, Labels: b.Labels, Fields: b.Fields, Limit: b.Limit, Cursor: b.Cursor}
+	o := store.SearchOptions{Where: b.Where, Labels: b.Labels, Fields: b.Fields, Limit: defaultLimit, Cursor: b.Cursor}
 	if len(b.Where) == 0 {
 		return o, refuseMember("/where", "must name at least one field")
 	}
-	if b.Limit < 0 || b.Limit > maxLimit {
-		return o, refuseMember("/limit", "must be a number from 1 to 1000")
-	}
-	if b.Limit == 0 {
-		o.Limit = defaultLimit
+	if b.Limit != nil {
+		if o.Limit = *b.Limit; o.Limit < 1 || o.Limit > maxLimit {
+			return o, refuseMember("/limit", "must be a number from 1 to 1000")
+		}
 	}
 	return o, nil
 }

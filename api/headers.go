@@ -5,6 +5,13 @@ import (
 	"strings"
 
 	"strongroom/internal/uid"
+	"strongroom/store"
+)
+
+// What a request can say of a read, in headers.
+const (
+	headerPurpose  = "Strongroom-Purpose"
+	headerApproval = "Strongroom-Approval"
 )
 
 // The headers of every answer. The slices are shared by all of them and never
@@ -15,7 +22,13 @@ var (
 	headerNoSniff = []string{"nosniff"}
 	headerCSP     = []string{"default-src 'none'; frame-ancestors 'none'"}
 	headerHSTS    = []string{"max-age=31536000"}
+	headerReferer = []string{"no-referrer"}
+	headerCORP    = []string{"same-origin"}
 )
+
+// maxHeaderFields bounds the header fields of a request; net/http bounds their
+// bytes.
+const maxHeaderFields = 100
 
 // answerHeaders names the request and sets what every answer says.
 func (c *call) answerHeaders() {
@@ -27,21 +40,35 @@ func (c *call) answerHeaders() {
 	h["Vary"] = headerVary
 	h["X-Content-Type-Options"] = headerNoSniff
 	h["Content-Security-Policy"] = headerCSP
+	h["Referrer-Policy"] = headerReferer
+	h["Cross-Origin-Resource-Policy"] = headerCORP
 	if !c.s.Dev {
 		h["Strict-Transport-Security"] = headerHSTS
 	}
+}
+
+// tooMany reports whether there are more header fields than anybody needs.
+func tooMany(h http.Header) bool {
+	n := len(h)
+	for _, values := range h {
+		n += len(values) - 1
+	}
+	return n > maxHeaderFields
 }
 
 // checkHeaders refuses what is said twice where it may be said once, and
 // promises that could not be kept.
 func (c *call) checkHeaders() error {
 	h := c.r.Header
-	for _, name := range [...]string{"Authorization", "Content-Type", "Idempotency-Key"} {
+	if tooMany(h) {
+		return errManyHeaders
+	}
+	for _, name := range [...]string{"Authorization", "Content-Type", "Idempotency-Key", headerPurpose, headerApproval} {
 		if len(h[name]) > 1 {
 			return refuse(errRequest, "the header "+name+" is repeated")
 		}
 	}
-	if len(h["Content-Encoding"]) > 0 {
+	if c.e.body != "" && len(h["Content-Encoding"]) > 0 {
 		return refuse(errMediaType, "a body must come without Content-Encoding")
 	}
 	if c.e.rule&unkeyed != 0 && len(h["Idempotency-Key"]) > 0 {
@@ -97,6 +124,22 @@ func host(address string) string {
 		return strings.Trim(address[:i], "[]")
 	}
 	return address
+}
+
+// readPurpose reads what a request says it reads for, and under which approval.
+func (c *call) readPurpose() error {
+	purpose, approval := c.r.Header[headerPurpose], c.r.Header[headerApproval]
+	if len(purpose) > 0 {
+		if c.who.Purpose = purpose[0]; !store.ValidPurpose(c.who.Purpose) {
+			return refuse(errRequest, headerPurpose+" must be 1 to 64 lower-case letters, digits and hyphens")
+		}
+	}
+	if len(approval) > 0 {
+		if c.who.Approval = approval[0]; len(approval[0]) > 64 || !only(approval[0], idByte) {
+			return refuse(errRequest, headerApproval+" must be the id of an approval")
+		}
+	}
+	return nil
 }
 
 // idempotencyKey returns the caller's key: up to 255 visible ASCII characters.

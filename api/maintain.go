@@ -86,13 +86,16 @@ func (s *Server) health() (health, int) {
 	if s.draining.Load() {
 		return health{Status: "draining"}, http.StatusServiceUnavailable
 	}
-	h := health{Status: "ready", Reasons: s.Store.Ready()}
+	h := health{Status: "ready", Reasons: s.Ready()}
 	status := http.StatusOK
 	for _, r := range h.Reasons {
-		if !r.Degraded {
+		switch {
+		case r.Notice:
+		case !r.Degraded:
 			return health{"unavailable", h.Reasons}, http.StatusServiceUnavailable
+		default:
+			h.Status = "degraded"
 		}
-		h.Status = "degraded"
 	}
 	return h, status
 }

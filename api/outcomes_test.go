@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -15,6 +17,7 @@ import (
 var errorOf = map[int]error{
 	403: store.ErrForbidden, 404: store.ErrNotFound, 409: store.ErrConflict, 412: store.ErrPrecondition,
 	422: &store.Invalid{Issues: []schema.Issue{{Pointer: "/fields/email", Detail: "must be a string"}}},
+	429: &limits.Refusal{Is: limits.ErrRate, Limit: "invoicing-daily", Wait: 7 * time.Second},
 	500: store.ErrIntegrity, 503: store.ErrKeyServiceUnavailable,
 }
 
@@ -43,6 +46,10 @@ func (f *fixture) provoke(r request, status int) {
 		a = f.as("")
 	case status == 400 && !oauthOperations[r.id]:
 		path += "?unknown"
+	case status == 431:
+		for i := range maxHeaderFields {
+			headers = append(headers, fmt.Sprintf("X-Filler-%d", i), "x")
+		}
 	case status == 413:
 		body = strings.Repeat(" ", 1<<20+1)
 	case status == 415:
@@ -51,8 +58,10 @@ func (f *fixture) provoke(r request, status int) {
 		headers = append(headers, "If-None-Match", "*")
 	case status == 201:
 		f.script.put.Created, f.script.write.Created = true, true
-	case status == 202:
+	case status == 202 && r.id == "putCollection":
 		f.script.put.Backfill = true
+	case status == 202:
+		f.script.err = held()
 	}
 	switch r.id {
 	case "token", "introspect", "revoke":

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 )
@@ -18,6 +19,7 @@ var (
 	errBody        = errors.New("the body is not what this route takes")
 	errMediaType   = errors.New("the body's media type is not one that this route takes")
 	errTooLarge    = errors.New("the body is too large")
+	errManyHeaders = errors.New("the request has too many header fields")
 	errNoRoute     = errors.New("there is no such route")
 	errMethod      = errors.New("this route does not take this method")
 	errNoToken     = errors.New("an access token is required")
@@ -44,9 +46,13 @@ type outcome struct {
 // error that none of them is, is errInternal, the last one.
 var outcomes = []outcome{
 	{store.ErrNotFound, 404, "not_found", false, 0},
+	{store.ErrSelfEdit, 403, "self_edit", false, 0},
+	{store.ErrSameHand, 403, "same_hand", false, 0},
+	{store.ErrApprovalRequired, 403, "approval_required", false, 0},
 	{store.ErrForbidden, 403, "forbidden", false, 0},
 	{errInvalid, 422, "invalid", false, 0},
 	{store.ErrPrecondition, 412, "precondition_failed", false, 0},
+	{store.ErrLastAdministrator, 409, "last_administrator", false, 0},
 	{store.ErrExists, 409, "exists", false, 0},
 	{store.ErrUniqueConflict, 409, "unique_conflict", false, 0},
 	{store.ErrConflict, 409, "conflict", false, 0},
@@ -57,6 +63,11 @@ var outcomes = []outcome{
 	{errSecretAgain, 409, "secret_replayed", false, 0},
 	{store.ErrCursor, 400, "cursor", false, 0},
 	{store.ErrIntegrity, 500, "integrity", false, 0},
+	{limits.ErrRate, 429, "rate_limited", true, 1},
+	{limits.ErrConcurrency, 429, "too_many_under_way", true, 1},
+	{limits.ErrExposure, 429, "exposure_exhausted", true, 60},
+	{limits.ErrFailures, 429, "too_many_failures", true, 60},
+	{limits.ErrOverload, 503, "overloaded", true, 1},
 	{store.ErrKeyServiceUnavailable, 503, "key_service_unavailable", true, 5},
 	{store.ErrKeyRefused, 503, "key_refused", false, 0},
 	{store.ErrRemoteKeys, 503, "remote_keys_unavailable", true, 10},
@@ -72,6 +83,7 @@ var outcomes = []outcome{
 	{errConfirm, 400, "confirmation_required", false, 0},
 	{errMediaType, 415, "unsupported_media_type", false, 0},
 	{errTooLarge, 413, "too_large", false, 0},
+	{errManyHeaders, 431, "headers_too_large", false, 0},
 	{errNoRoute, 404, "no_route", false, 0},
 	{errMethod, 405, "method_not_allowed", false, 0},
 	{errTimeout, 503, "timeout", true, 1},
@@ -115,6 +127,7 @@ type problem struct {
 	Detail    string  `json:"detail,omitempty"`
 	RequestID string  `json:"request_id"`
 	Retryable bool    `json:"retryable"`
+	Limit     string  `json:"limit,omitempty"`
 	Errors    []issue `json:"errors"`
 	SecretID  string  `json:"secret_id,omitempty"`
 
@@ -179,6 +192,7 @@ func (p *problem) explain(err error) {
 		again     *store.SecretReplayed
 		conflict  *store.Conflict
 		proof     *identity.InvalidProof
+		limited   *limits.Refusal
 	)
 	switch {
 	case errors.As(err, &own):
@@ -188,10 +202,17 @@ func (p *problem) explain(err error) {
 		p.add(invalid.Issues)
 	case errors.As(err, &document):
 		p.add(document.Issues)
-	case errors.As(err, &forbidden):
-		for _, pointer := range forbidden.Pointers {
-			p.Errors = append(p.Errors, issue{clip(pointer), "this client may not write it"})
+	case errors.As(err, &limited):
+		p.Limit = limited.Limit
+		if limited.Wait > 0 {
+			p.retryAfter = limited.RetryAfter()
 		}
+	case errors.As(err, &forbidden):
+		issues := make([]schema.Issue, len(forbidden.Pointers))
+		for i, pointer := range forbidden.Pointers {
+			issues[i] = schema.Issue{Pointer: pointer, Detail: "this client may not write it"}
+		}
+		p.add(issues)
 	case errors.As(err, &unique):
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
 	case errors.As(err, &conflict):
@@ -204,8 +225,16 @@ func (p *problem) explain(err error) {
 	}
 }
 
+// maxIssues bounds what a refusal lists: one is made from each member that is
+// wrong, and a caller could have an answer that is larger than what it sent.
+const maxIssues = 50
+
 func (p *problem) add(issues []schema.Issue) {
-	for _, i := range issues {
+	for n, i := range issues {
+		if n == maxIssues {
+			p.Errors = append(p.Errors, issue{"", "and " + strconv.Itoa(len(issues)-n) + " more"})
+			return
+		}
 		p.Errors = append(p.Errors, issue{clip(i.Pointer), i.Detail})
 	}
 }
@@ -238,14 +267,19 @@ func (c *call) fail(err error) {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	c.partWith(p.Code)
 	switch p.Code {
 	case "token_required", "invalid_token", "invalid_dpop_proof", "use_dpop_nonce":
 		c.challenge(h, p.Code)
 	case "unsupported_media_type":
 		c.tellMediaType(h)
 	}
+	_ = c.send(p.Status, "application/problem+json", p.encode())
+}
+
+func (p *problem) encode() []byte {
 	body, _ := json.Marshal(p)
-	_ = c.send(p.Status, "application/problem+json", body)
+	return body
 }
 
 // tellMediaType says which media type the route takes.

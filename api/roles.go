@@ -39,6 +39,9 @@ func (s *Server) putRole(c *call) error {
 	if err := wellFormed(raw); err != nil {
 		return err
 	}
+	if err := noNulls(raw); err != nil { // a rule without a member and one with null in it must not look alike
+		return err
+	}
 	p, err := precondition(c.r.Header)
 	if err != nil {
 		return err

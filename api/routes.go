@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"strongroom/internal/limits"
 )
 
 // resource is a path with its methods. It dispatches on the method itself: the
@@ -16,19 +18,23 @@ type resource struct {
 	other     *endpoint // answers every other method
 }
 
-// ServeHTTP implements http.Handler. HEAD is what GET is, without the body.
-func (r *resource) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+// ServeHTTP implements http.Handler, as the router wants it.
+func (r *resource) ServeHTTP(w http.ResponseWriter, q *http.Request) { r.serve(w, q, mux.Vars(q)) }
+
+// serve answers a request whose path has the values vars. HEAD is what GET is,
+// without the body.
+func (r *resource) serve(w http.ResponseWriter, q *http.Request, vars map[string]string) {
 	method := q.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
 	for _, e := range r.endpoints {
 		if e.method == method {
-			r.s.serve(e, w, q)
+			r.s.serve(e, w, q, vars)
 			return
 		}
 	}
-	r.s.serve(r.other, w, q)
+	r.s.serve(r.other, w, q, vars)
 }
 
 // allow lists the methods for the Allow header.
@@ -50,33 +56,60 @@ func (s *Server) add(router *mux.Router, prefix, route string, endpoints ...endp
 		e := &endpoints[i]
 		e.route = r.route
 		e.seen = s.Metrics.Endpoint(e.route, e.method)
+		e.group = e.groupOf()
 		r.endpoints = append(r.endpoints, e)
 	}
 	allow := []string{r.allow()}
-	r.other = &endpoint{route: r.route, rule: public, seen: s.Metrics.Endpoint(r.route, "other"),
+	r.other = &endpoint{route: r.route, rule: public, group: limits.GroupOther, seen: s.Metrics.Endpoint(r.route, "other"),
 		run: func(c *call) error {
 			c.w.Header()["Allow"] = allow
 			return errMethod
 		}}
 	s.tree = append(s.tree, r)
-	router.Handle(pattern(route), r)
+	router.NewRoute().MatcherFunc(newTemplate(r.route).match).Handler(r)
 }
 
-// pattern turns a path of the document into one of the router. A field's path
-// may contain slashes; nothing else does, and the colon begins an action.
-func pattern(route string) string {
-	route = strings.ReplaceAll(route, "}", ":[^/:]+}")
-	return strings.Replace(route, "{field:[^/:]+}", "{field:.+}", 1)
+// groupOf tells what kind of route an endpoint is, for the limits.
+func (e *endpoint) groupOf() limits.Group {
+	_, records, inRecords := strings.Cut(e.route, "/records")
+	switch {
+	case e.route == "/oauth2/token":
+		return limits.GroupToken
+	case e.rule&public != 0:
+		return limits.GroupOther
+	case e.rule&stream != 0:
+		return limits.GroupBulk
+	case !inRecords:
+		return limits.GroupAdmin
+	case records == ":search" || records == ":lookup":
+		return limits.GroupSearch
+	case e.method == http.MethodGet:
+		return limits.GroupRead
+	}
+	return limits.GroupWrite
 }
 
 // newRouter makes a router that takes paths as they are: a cleaned path would
 // be another field's.
 func (s *Server) newRouter() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
-	missing := &endpoint{route: "none", rule: public, seen: s.Metrics.Endpoint("none", "other"),
-		run: func(*call) error { return errNoRoute }}
-	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(missing, w, r) })
+	router.NotFoundHandler = &resource{s: s, route: "none", other: &endpoint{
+		route: "none", rule: public, group: limits.GroupOther, seen: s.Metrics.Endpoint("none", "other"),
+		run: func(*call) error { return errNoRoute },
+	}}
 	return router
+}
+
+// dispatcher hands each request to the resource that the router finds for it. The
+// router would do so itself, but copies the request twice on the way, to put
+// what it found into its context.
+type dispatcher struct{ router *mux.Router }
+
+// ServeHTTP implements http.Handler.
+func (d dispatcher) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	var m mux.RouteMatch
+	d.router.Match(q, &m)
+	m.Handler.(*resource).serve(w, q, m.Vars)
 }
 
 const (
@@ -105,10 +138,10 @@ func (s *Server) apiRouter() http.Handler {
 	s.add(router, "", "/oauth2/revoke", endpoint{method: "POST", run: s.revoke, body: mediaForm, rule: public})
 	s.add(router, "", "/.well-known/oauth-authorization-server", endpoint{method: "GET", run: s.serverMetadata, rule: public})
 	s.add(router, "", "/.well-known/jwks.json", endpoint{method: "GET", run: s.keySet, rule: public})
-	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
-	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public | vital})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
-	return router
+	return dispatcher{router}
 }
 
 func (s *Server) recordRoutes(r *mux.Router) {
@@ -158,6 +191,7 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.getRole},
 		endpoint{method: "PUT", run: s.putRole, body: mediaJSON},
 		endpoint{method: "DELETE", run: s.deleteRole})
+	s.add(r, prefix, "/access:explain", endpoint{method: "POST", run: s.explainAccess, body: mediaJSON})
 	s.add(r, prefix, "/clients", endpoint{method: "GET", run: s.listClients})
 	s.add(r, prefix, "/clients/{client}",
 		endpoint{method: "GET", run: s.getClient},
@@ -172,17 +206,45 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "GET", run: s.getIssuer},
 		endpoint{method: "PUT", run: s.putIssuer, body: mediaJSON},
 		endpoint{method: "DELETE", run: s.deleteIssuer})
+	s.add(r, prefix, "/limits", endpoint{method: "GET", run: s.listLimits})
+	s.add(r, prefix, "/limits/{limit}",
+		endpoint{method: "GET", run: s.getLimit},
+		endpoint{method: "PUT", run: s.putLimit, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteLimit})
+	s.governanceRoutes(r, prefix)
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
+}
+
+// governanceRoutes adds what a second person decides about.
+func (s *Server) governanceRoutes(r *mux.Router, prefix string) {
+	post := func(route string, run func(*call) error) {
+		s.add(r, prefix, route, endpoint{method: "POST", run: run, rule: unkeyed})
+	}
+	s.add(r, prefix, "/governance",
+		endpoint{method: "GET", run: s.getGovernance},
+		endpoint{method: "PUT", run: s.putGovernance, body: mediaJSON})
+	s.add(r, prefix, "/changes", endpoint{method: "GET", run: s.listChanges})
+	s.add(r, prefix, "/changes/{change}", endpoint{method: "GET", run: onID("change", s.Store.GetChange)})
+	post("/changes/{change}:approve", onID("change", s.Store.ApproveChange))
+	post("/changes/{change}:reject", onID("change", s.Store.RejectChange))
+	post("/changes/{change}:withdraw", onID("change", s.Store.WithdrawChange))
+	s.add(r, prefix, "/approvals",
+		endpoint{method: "GET", run: s.listApprovals},
+		endpoint{method: "POST", run: s.requestApproval, body: mediaJSON, rule: unkeyed})
+	s.add(r, prefix, "/approvals/{approval}", endpoint{method: "GET", run: onID("approval", s.Store.GetApproval)})
+	post("/approvals/{approval}:approve", onID("approval", s.Store.ApproveRead))
+	post("/approvals/{approval}:reject", onID("approval", s.Store.RejectRead))
+	post("/approvals/{approval}:revoke", onID("approval", s.Store.RevokeRead))
 }
 
 // opsRouter routes the operations listener.
 func (s *Server) opsRouter() http.Handler {
 	router := s.newRouter()
 	scrape := s.Metrics.Handler()
-	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public, run: func(c *call) error {
+	s.add(router, "", "/metrics", endpoint{method: "GET", rule: public | vital, run: func(c *call) error {
 		return c.delegate(scrape)
 	}})
-	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public})
-	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public})
-	return router
+	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.readyWithReasons, rule: public | vital})
+	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
+	return dispatcher{router}
 }

@@ -10,16 +10,37 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"strongroom/internal/limits"
 )
 
-// The time-outs of both servers. A body of the largest ordinary size arrives
-// within readTimeout even over a slow line; streams move their own deadlines on.
+// Timeouts bound how long the other end of a connection may take. Zero values
+// mean the defaults. A body of the largest ordinary size arrives within Read
+// even over a slow line; streams move their own deadlines on.
+type Timeouts struct {
+	Header time.Duration // for the header of a request, over HTTP/1; default 10 s
+	Read   time.Duration // for a request with its body; default 30 s
+	Write  time.Duration // for an answer; default 60 s
+	Stall  time.Duration // a connection over HTTP/2 that takes no byte for so long is cut; default 15 s
+	Ping   time.Duration // one that is quiet for so long is asked whether it is there; default 30 s
+	Idle   time.Duration // between requests; default 120 s
+}
+
+func (t *Timeouts) defaults() {
+	set(&t.Header, 10*time.Second)
+	set(&t.Read, 30*time.Second)
+	set(&t.Write, 60*time.Second)
+	set(&t.Stall, 15*time.Second)
+	set(&t.Ping, 30*time.Second)
+	set(&t.Idle, 120*time.Second)
+}
+
+// The bounds of a connection. Over HTTP/2 a client may have so many requests
+// under way at a time; those that it takes back still count until their
+// handlers have returned, so that opening and resetting streams gains nothing.
 const (
-	headerTimeout = 10 * time.Second
-	readTimeout   = 30 * time.Second
-	writeTimeout  = 60 * time.Second
-	idleTimeout   = 120 * time.Second
-	maxHeader     = 32 << 10
+	maxHeader  = 32 << 10
+	maxStreams = 100
 )
 
 // listeners is what Listen opened.
@@ -35,7 +56,11 @@ func (s *Server) Listen() error {
 		return errors.New("api: a TLS configuration is required")
 	}
 	var err error
-	if s.running.apiNet, err = net.Listen("tcp", s.Config.Listen); err != nil {
+	var how net.ListenConfig
+	if s.Gate != nil {
+		how.KeepAlive = -1 // the door sets it, for those that it lets in: it costs four system calls
+	}
+	if s.running.apiNet, err = how.Listen(context.Background(), "tcp", s.Config.Listen); err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
 	if s.OpsListen == "-" {
@@ -71,6 +96,11 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 2)
+	if s.Gate != nil {
+		door := limits.NewDoor(s.running.apiNet, s.Gate.Limiter)
+		s.Gate.Door.Store(door)
+		s.running.apiNet = door
+	}
 	s.running.api = s.start(s.running.apiNet, s.api, failed)
 	s.running.ops = s.start(s.running.opsNet, s.ops, failed)
 	select {
@@ -104,9 +134,12 @@ func (s *Server) newHTTPServer(h http.Handler) *http.Server {
 	config.NextProtos = []string{"h2", "http/1.1"}
 	return &http.Server{
 		Handler: h, TLSConfig: config, Protocols: protocols,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second},
+		ReadHeaderTimeout: s.Timeouts.Header, ReadTimeout: s.Timeouts.Read,
+		WriteTimeout: s.Timeouts.Write, IdleTimeout: s.Timeouts.Idle, MaxHeaderBytes: maxHeader,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: 16 << 10,
+			SendPingTimeout: s.Timeouts.Ping, PingTimeout: s.Timeouts.Stall, WriteByteTimeout: s.Timeouts.Stall,
+		},
 		BaseContext: func(net.Listener) context.Context { return context.Background() },
 		ErrorLog:    log.New(connectionLog{s.Logger}, "", 0),
 	}

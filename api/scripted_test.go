@@ -15,6 +15,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 	"strongroom/internal/schema"
 	"strongroom/internal/secret"
@@ -213,6 +214,22 @@ func (s *scripted) DeleteRole(_ context.Context, c store.Caller, name string) er
 
 var aClient = store.Client{Name: "invoicing", UID: uid.New(), Roles: []string{"billing-reader"}, Version: 7, CreatedAt: at, UpdatedAt: at}
 
+var aLimit = store.Limit{Name: "invoicing-daily", Version: 8, CreatedAt: &at, UpdatedAt: &at, Limit: &limits.Definition{
+	Per: limits.PerClient, Requests: []limits.Window{{Limit: 10, Window: limits.Span(time.Second)}}}, Use: limits.Use{Most: []limits.Count{}}}
+
+func (s *scripted) PutLimit(_ context.Context, c store.Caller, name string, raw []byte, p store.Precondition) (store.Limit, store.PutResult, error) {
+	return aLimit, s.put, s.called(c, name, p)
+}
+func (s *scripted) GetLimit(_ context.Context, c store.Caller, name string) (store.Limit, error) {
+	return aLimit, s.called(c, name, nil)
+}
+func (s *scripted) ListLimits(_ context.Context, c store.Caller) ([]store.Limit, error) {
+	return []store.Limit{aLimit}, s.called(c, nil, nil)
+}
+func (s *scripted) DeleteLimit(_ context.Context, c store.Caller, name string) error {
+	return s.called(c, name, nil)
+}
+
 func (s *scripted) PutClient(_ context.Context, c store.Caller, name string, spec store.ClientSpec, p store.Precondition) (store.Client, store.PutResult, error) {
 	return aClient, s.put, s.called(c, spec, p)
 }
@@ -249,6 +266,13 @@ func (s *scripted) ListIssuers(_ context.Context, c store.Caller) ([]store.Issue
 }
 func (s *scripted) DeleteIssuer(_ context.Context, c store.Caller, name string) error {
 	return s.called(c, name, nil)
+}
+func (s *scripted) ExplainAccess(_ context.Context, c store.Caller, q store.ExplainQuery) (store.Explanation, error) {
+	return store.Explanation{Client: q.Client, Roles: []string{"billing-reader"}, Integration: q.Integration, Collection: q.Collection, Action: access.ActionRead,
+		Explanation: access.Explanation{Allowed: true, AtBest: true,
+			Rules: []access.RuleExplanation{{Role: "billing-reader", Actions: []access.Action{access.ActionRead}, When: "record.labels.owner == client.labels.owner", Outcome: access.OutcomeOpen}},
+			Fields: []access.FieldExplanation{{Path: "email", Mask: "email", Grant: "none", AtBest: "mask:email", Reason: "No rule grants the action.",
+				By: []access.Deciding{}, Write: []access.Action{}, WriteAtBest: []access.Action{}}}}}, s.called(c, q, nil)
 }
 
 func (s *scripted) Backup(_ context.Context, c store.Caller, w io.Writer, o store.BackupOptions) (store.BackupInfo, error) {
@@ -302,6 +326,7 @@ type fixture struct {
 	client *http.Client
 	log    *lockedBuffer
 	token  string
+	gate   *limits.Gate
 }
 
 // lockedBuffer is a log that a test can read while it is written.
@@ -334,12 +359,15 @@ func newScripted(t testing.TB) *fixture {
 // serve starts a server over a store, both listeners, over TLS.
 func (f *fixture) serve(s Store, d identity.Directory) {
 	f.t.Helper()
+	if f.gate != nil {
+		d = identity.Guarded(d, f.gate.Guard)
+	}
 	tokens, err := identity.New(identity.Config{Directory: d, Issuer: "urn:strongroom:test"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	f.server, err = New(Config{Store: s, Tokens: tokens, Logger: logger, Metrics: metrics.New("test", s.Ready)})
+	f.server, err = New(Config{Store: s, Tokens: tokens, Logger: logger, Gate: f.gate, Metrics: metrics.New("test", s.Ready)})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,9 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/identity"
+	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
+	"strongroom/store"
 )
 
 // Tokens issues and checks access tokens; identity.Authority is one. Its
@@ -35,6 +38,8 @@ type Tokens interface {
 	Revoke(ctx context.Context, q identity.Request) error
 	Metadata() identity.Metadata
 	JWKS(ctx context.Context) (jose.JSONWebKeySet, error)
+	// Known reports, at next to no cost, whether a token was found good before.
+	Known(bearer string) bool
 }
 
 // Store is what the handlers ask of package store, in the parts that their
@@ -47,8 +52,12 @@ type Store interface {
 	transfer
 	roles
 	clients
+	limiting
 	secrets
 	issuers
+	explainer
+	governor
+	approver
 	keeper
 }
 
@@ -57,6 +66,7 @@ type Config struct {
 	Store   Store
 	Tokens  Tokens
 	Metrics *metrics.Metrics // nil: counted for nobody
+	Gate    *limits.Gate     // nil: nothing is limited
 	Logger  *slog.Logger     // nil: slog.Default
 	TLS     *tls.Config      // of both listeners; required by Listen
 
@@ -67,7 +77,16 @@ type Config struct {
 	StreamStall  time.Duration // an import, export or backup that stands still so long is cut; default 60 s
 	DrainDelay   time.Duration // between 'not ready' and closing the listener; default 0
 	DrainTimeout time.Duration // for requests under way when asked to stop; default 30 s
-	Dev          bool          // leaves out Strict-Transport-Security, which would reach every server on localhost
+
+	// TrustedProxies are the networks whose word on a caller's address counts:
+	// in X-Forwarded-For, or with ForwardedHeader in Forwarded (RFC 7239).
+	TrustedProxies  []netip.Prefix
+	ForwardedHeader bool
+
+	Ready    func() []store.Reason // what /readyz tells; nil: Store.Ready
+	Timeouts Timeouts
+
+	Dev bool // leaves out Strict-Transport-Security, which would reach every server on localhost
 }
 
 // Server answers requests. Its handlers are safe for concurrent use; Listen and
@@ -87,7 +106,8 @@ func New(c Config) (*Server, error) {
 	}
 	c.defaults()
 	s := &Server{Config: c}
-	s.api = s.apiRouter()
+	s.api = s.front(s.apiRouter())
+	s.watchGate()
 	s.ops = s.opsRouter()
 	return s, nil
 }
@@ -104,6 +124,10 @@ func (c *Config) defaults() {
 	set(&c.MaxBody, 1<<20)
 	set(&c.StreamStall, time.Minute)
 	set(&c.DrainTimeout, 30*time.Second)
+	if c.Ready == nil {
+		c.Ready = c.Store.Ready
+	}
+	c.Timeouts.defaults()
 }
 
 // set gives a setting its default.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/storetest"
 )
@@ -21,7 +22,17 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{fixture: &fixture{t: t, log: &lockedBuffer{}}, store: storetest.Open(t)}
+	return newHouseBehind(t, nil)
+}
+
+// newHouseBehind is one behind a gate; nil: nothing is limited.
+func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
+	t.Helper()
+	o := storetest.Options{}
+	if gate != nil {
+		o.Counting = gate
+	}
+	h := &house{fixture: &fixture{t: t, log: &lockedBuffer{}, gate: gate}, store: storetest.OpenWith(t, o)}
 	h.serve(h.store.Store, h.store.Store)
 	ctx, root := t.Context(), h.store.Root()
 	if _, _, err := h.store.PutClient(ctx, root, "root", store.ClientSpec{Roles: access.Builtins()}, store.Precondition{}); err != nil {
@@ -188,7 +199,7 @@ func TestStoryOfDefinitions(t *testing.T) {
 	root.do("GET", acme+"/collections", "").want(200).has(`"keys"`)
 	root.do("PUT", "/v1/integrations/Not-A-Name", `{}`).want(400, 404, 422)
 	root.do("PUT", "/v1/roles/r", `{"rules":[{"integrations":["*"],"collections":["*"],"actions":["fly"]}]}`).want(422)
-	root.do("PUT", "/v1/roles/r", `{"rules":[{"integrations":["*"],"collections":["*"],"actions":["read"],"read":{"*":"clear"},"when":"true"}]}`).want(422)
+	root.do("PUT", "/v1/roles/r", `{"rules":[{"integrations":["*"],"collections":["*"],"actions":["read"],"read":{"*":"clear"},"when":"nobody"}]}`).want(422)
 	root.do("PUT", "/v1/roles/r", `{"rules":[]}`).want(201)
 	root.do("GET", "/v1/roles", "").want(200).has(`"name":"r"`)
 	root.do("DELETE", "/v1/roles/r", "").want(204)

@@ -108,7 +108,7 @@ func (c *call) oauthRequest() (identity.Request, error) {
 	return identity.Request{
 		Authorization: c.r.Header.Get("Authorization"), Form: form, TLS: c.r.TLS,
 		Proofs: c.proofs(), Path: c.r.URL.EscapedPath(),
-		From: store.Attempt{Address: host(c.r.RemoteAddr), RequestID: c.id, TraceParent: c.trace},
+		From: store.Attempt{Address: c.from, RequestID: c.id, TraceParent: c.trace},
 	}, nil
 }
 

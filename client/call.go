@@ -163,7 +163,11 @@ func (c *Client) attempt(ctx context.Context, q *call) (a *answer, used string, 
 	if len(body) > maxAnswer {
 		return nil, used, errors.New("client: the answer is too large")
 	}
-	return &answer{status: res.StatusCode, header: res.Header, body: body}, used, nil
+	a = &answer{status: res.StatusCode, header: res.Header, body: body}
+	if p := pendingOf(a); p != nil {
+		return nil, used, p
+	}
+	return a, used, nil
 }
 
 // send does one round trip with a token, and a second one when the server wants
@@ -201,6 +205,8 @@ func (c *Client) sendOnce(ctx context.Context, q *call, body io.Reader, hasBody 
 		return nil, "", err
 	}
 	req.Header.Set("User-Agent", c.userAgent)
+	said, _ := ctx.Value(readingKey{}).(reading)
+	said.say(req)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, "", transportError(err)
@@ -246,22 +252,28 @@ func readProblem(res *http.Response) error {
 
 // worthRetrying reports whether sending the call again can help and can't harm.
 func worthRetrying(ctx context.Context, q *call, err error) bool {
-	if ctx.Err() != nil || !q.safe {
-		return false
-	}
 	var p *Problem
-	if errors.As(err, &p) {
-		return p.Retryable
+	refused := errors.As(err, &p) && p.Status == http.StatusTooManyRequests // before anything was done
+	said, _ := ctx.Value(readingKey{}).(reading)
+	if ctx.Err() != nil || !q.safe && !refused || said.approval != "" || errors.Is(err, ErrPending) {
+		return false // each read under an approval spends a use
+	}
+	if p != nil {
+		return p.Retryable && p.RetryAfter <= maxPause
 	}
 	return true // no answer, or half of one
 }
 
+// maxPause is how long a server may ask to wait that an attempt is worth it: who
+// is told to come again in an hour is better told so.
+const maxPause = 10 * time.Second
+
 // pause is how long to wait before the next attempt: what the server asked for,
-// up to ten seconds, or else a random time that doubles from about 100 ms.
+// or else a random time that doubles from about 100 ms.
 func pause(attempt int, err error) time.Duration {
 	var p *Problem
 	if errors.As(err, &p) && p.RetryAfter > 0 {
-		return min(p.RetryAfter, 10*time.Second)
+		return p.RetryAfter
 	}
 	ceiling := min(100*time.Millisecond<<min(attempt, 6), 5*time.Second)
 	return ceiling/2 + mathrand.N(ceiling/2+1)

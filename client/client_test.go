@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,8 +255,18 @@ func TestRetryAfterIsHeard(t *testing.T) {
 	if got := pause(0, &Problem{RetryAfter: 7 * time.Second}); got != 7*time.Second {
 		t.Errorf("waits %v", got)
 	}
-	if got := pause(0, &Problem{RetryAfter: time.Hour}); got != 10*time.Second {
-		t.Errorf("waits %v when told an hour", got)
+	for wait, want := range map[time.Duration]int{time.Second: 4, time.Hour: 1} { // an hour is not worth waiting for
+		f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(429)
+			_, _ = io.WriteString(w, `{"title":"t","status":429,"code":"rate_limited","limit":"daily","request_id":"r","retryable":true,"errors":[]}`)
+		})
+		_, err := c.SearchRecords(t.Context(), CollectionRef{"shop", "events"}, SearchOptions{Where: map[string]any{"a": 1}})
+		p, _ := errors.AsType[*Problem](err)
+		if !errors.Is(err, ErrRateLimited) || p == nil || p.RetryAfter != wait || p.Limit != "daily" || len(f.seen()) != want {
+			t.Errorf("told to wait %v: %d requests, %v", wait, len(f.seen()), err)
+		}
 	}
 	for attempt := range 40 {
 		if got := pause(attempt, errors.New("x")); got < 50*time.Millisecond || got > 5*time.Second {

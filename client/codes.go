@@ -5,6 +5,10 @@ package client
 var codes = map[string]error{
 	"not_found":               ErrNotFound,
 	"forbidden":               ErrForbidden,
+	"self_edit":               ErrSelfEdit,
+	"same_hand":               ErrSameHand,
+	"approval_required":       ErrApprovalRequired,
+	"last_administrator":      ErrLastAdministrator,
 	"invalid":                 ErrInvalid,
 	"precondition_failed":     ErrPrecondition,
 	"exists":                  ErrExists,
@@ -17,6 +21,11 @@ var codes = map[string]error{
 	"secret_replayed":         ErrSecretReplayed,
 	"cursor":                  ErrCursor,
 	"integrity":               ErrIntegrity,
+	"rate_limited":            ErrRateLimited,
+	"too_many_under_way":      ErrRateLimited,
+	"too_many_failures":       ErrTooManyFailures,
+	"exposure_exhausted":      ErrExposureExhausted,
+	"overloaded":              ErrUnavailable,
 	"key_service_unavailable": ErrKeyService,
 	"key_refused":             ErrKeyRefused,
 	"remote_keys_unavailable": ErrUnavailable,
@@ -33,6 +42,7 @@ var codes = map[string]error{
 	"confirmation_required":   ErrInvalid,
 	"unsupported_media_type":  ErrProtocol,
 	"too_large":               ErrTooLarge,
+	"headers_too_large":       ErrTooLarge,
 	"no_route":                ErrProtocol,
 	"method_not_allowed":      ErrProtocol,
 	"timeout":                 ErrUnavailable,
@@ -43,7 +53,7 @@ var codes = map[string]error{
 var byStatus = map[int]error{
 	400: ErrInvalid, 401: ErrUnauthenticated, 403: ErrForbidden, 404: ErrNotFound, 405: ErrProtocol,
 	409: ErrConflict, 412: ErrPrecondition, 413: ErrTooLarge, 415: ErrProtocol, 422: ErrInvalid,
-	429: ErrUnavailable, 503: ErrUnavailable,
+	429: ErrRateLimited, 431: ErrTooLarge, 503: ErrUnavailable,
 }
 
 func errorOf(code string, status int) error {

@@ -16,6 +16,15 @@ var (
 	ErrUnauthenticated = errors.New("strongroom: not authenticated")
 	// ErrForbidden comes when no rule of the client's roles could allow this.
 	ErrForbidden = errors.New("strongroom: forbidden")
+	// ErrSelfEdit comes when a client would change itself, or a role that it
+	// holds. It is an ErrForbidden.
+	ErrSelfEdit = fmt.Errorf("%w: nobody changes itself", ErrForbidden)
+	// ErrSameHand comes when a second person is wanted and the client is not
+	// one. It is an ErrForbidden.
+	ErrSameHand = fmt.Errorf("%w: a second person has to decide", ErrForbidden)
+	// ErrApprovalRequired comes when a value is read only for a purpose or with
+	// an approval. It is an ErrForbidden.
+	ErrApprovalRequired = fmt.Errorf("%w without a purpose or an approval", ErrForbidden)
 	// ErrNotFound comes when a thing is not there, or not to be known of.
 	ErrNotFound = errors.New("strongroom: not found")
 	// ErrExists comes when a thing to be created exists.
@@ -26,6 +35,9 @@ var (
 	ErrUniqueConflict = errors.New("strongroom: unique conflict")
 	// ErrConflict comes when the thing's state does not allow the action.
 	ErrConflict = errors.New("strongroom: conflict")
+	// ErrLastAdministrator comes when nobody would be left who can manage
+	// clients and roles. It is an ErrConflict.
+	ErrLastAdministrator = fmt.Errorf("%w: the last administrator", ErrConflict)
 	// ErrDisabled comes from an integration that was deleted and waits for the
 	// destruction of its keys.
 	ErrDisabled = errors.New("strongroom: integration disabled")
@@ -34,7 +46,7 @@ var (
 	ErrInvalid = errors.New("strongroom: invalid request")
 	// ErrCursor comes when a cursor is not this client's, or of another query.
 	ErrCursor = errors.New("strongroom: invalid cursor")
-	// ErrTooLarge comes when a body is over the server's limit.
+	// ErrTooLarge comes when a body, or the header, is over the server's limit.
 	ErrTooLarge = errors.New("strongroom: too large")
 	// ErrIntegrity comes when what is stored did not authenticate.
 	ErrIntegrity = errors.New("strongroom: integrity check failed")
@@ -58,6 +70,15 @@ var (
 	ErrNotStored = errors.New("strongroom: not stored")
 	// ErrOutcomeUnknown comes when nobody knows whether a write was stored.
 	ErrOutcomeUnknown = errors.New("strongroom: outcome unknown")
+	// ErrRateLimited comes when a limit of the client, its roles or its address
+	// is used up, or too many of its requests are under way. The problem's Limit
+	// names it, and its RetryAfter says when to come again.
+	ErrRateLimited = errors.New("strongroom: rate limited")
+	// ErrExposureExhausted comes when the client has read as many records or
+	// fields as its budget allows.
+	ErrExposureExhausted = errors.New("strongroom: exposure budget exhausted")
+	// ErrTooManyFailures comes after too many failed authentications.
+	ErrTooManyFailures = errors.New("strongroom: too many failed authentications")
 	// ErrUnavailable comes when the server can't serve this now.
 	ErrUnavailable = errors.New("strongroom: unavailable")
 	// ErrProtocol comes when the request is one that no route takes, which a
@@ -87,6 +108,7 @@ type Problem struct {
 	RequestID string  `json:"request_id"`
 	Retryable bool    `json:"retryable"`
 	Errors    []Issue `json:"errors,omitempty"`
+	Limit     string  `json:"limit,omitempty"`     // that refused, when one did
 	SecretID  string  `json:"secret_id,omitempty"` // with ErrSecretReplayed
 
 	RetryAfter time.Duration `json:"-"` // what Retry-After asked for; 0: nothing

@@ -25,6 +25,8 @@ const (
 	tagControl = "strongroom/control" // store, kind, id, version
 	tagIndex   = "strongroom/index"   // store, integration, collection, path, normalised value
 	tagMAC     = "strongroom/mac"     // store, purpose, parts
+
+	tagPseudonym = "strongroom/pseudonym" // store, integration, value
 )
 
 // maxParts is how many parts the count byte can tell.

@@ -75,7 +75,7 @@ func decodeParts(b []byte) (tag string, parts []string, ok bool) {
 
 func TestTheEncodingIsInjective(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tag := rapid.SampledFrom([]string{tagKeyset, tagDEK, tagField, tagControl, tagIndex, tagMAC}).Draw(t, "tag")
+		tag := rapid.SampledFrom([]string{tagKeyset, tagDEK, tagField, tagControl, tagIndex, tagMAC, tagPseudonym}).Draw(t, "tag")
 		parts := rapid.SliceOfN(rapid.StringOf(rapid.SampledFrom([]rune{0, 1, 5, 'a', 's'})), 0, 6).Draw(t, "parts")
 		b := appendTag(nil, tag, len(parts))
 		for _, p := range parts {
@@ -89,7 +89,7 @@ func TestTheEncodingIsInjective(t *testing.T) {
 }
 
 func TestTagsAreDistinctAndHoldNoZero(t *testing.T) {
-	tags := []string{tagKeyset, tagDEK, tagField, tagControl, tagIndex, tagMAC}
+	tags := []string{tagKeyset, tagDEK, tagField, tagControl, tagIndex, tagMAC, tagPseudonym}
 	seen := map[string]bool{}
 	for _, tag := range tags {
 		if seen[tag] || bytes.IndexByte([]byte(tag), 0) >= 0 {

@@ -1,10 +1,8 @@
 package envelope
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +17,9 @@ import (
 //
 // A held domain serves for Lease after the key service last unwrapped it. One
 // in use is unwrapped again every Refresh in the background, so that a key
-// that was deleted is noticed soon; an idle one lapses with its lease. When the
-// key service is away (vaultkeys.ErrUnavailable) a held domain serves on until
+// that was deleted is noticed soon; an idle one lapses with its lease. The
+// system domain counts as in use, so that an outage is noticed in a quiet hour
+// too. When the key service is away (vaultkeys.ErrUnavailable) a held domain serves on until
 // HardCap has passed since the last success, then fails closed. When it refuses
 // (vaultkeys.ErrRefused) the domain is dropped at once. However many callers
 // wait for a domain, it is opened once.
@@ -34,6 +33,7 @@ type Domains struct {
 
 	mu      sync.Mutex
 	flights map[uid.UID]*flight
+	refused map[uid.UID]*refusal // domains that the key service refused last time
 	closed  bool
 
 	ctx        context.Context // ends when closed
@@ -49,8 +49,8 @@ const maxRefreshes = 16
 func NewDomains(store uid.UID, keys vaultkeys.Wrapper, src Source, o Options) *Domains {
 	d := &Domains{
 		store: store, keys: keys, src: src, o: o.withDefaults(),
-		flights: map[uid.UID]*flight{},
-		slots:   make(chan struct{}, maxRefreshes),
+		flights: map[uid.UID]*flight{}, refused: map[uid.UID]*refusal{},
+		slots: make(chan struct{}, maxRefreshes),
 	}
 	d.held.Store(&map[uid.UID]*held{})
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -99,6 +99,7 @@ func (d *Domains) Drop(integration uid.UID) {
 	if f := d.flights[integration]; f != nil {
 		f.dropped = true
 	}
+	delete(d.refused, integration)
 	d.remove(integration)
 }
 
@@ -111,21 +112,6 @@ func (d *Domains) Close() {
 	d.mu.Unlock()
 	d.cancel()
 	d.background.Wait()
-}
-
-// Health tells which domains are held while the key service is away, and for
-// how long they still serve, in the order of their uids. It is empty when all
-// is well.
-func (d *Domains) Health() []Degraded {
-	var list []Degraded
-	now := d.o.Now()
-	for _, h := range *d.held.Load() {
-		if g := h.grant.Load(); g.failing != nil {
-			list = append(list, Degraded{h.integration, g.since, g.until, g.serves(now), g.failing.Error()})
-		}
-	}
-	slices.SortFunc(list, func(a, b Degraded) int { return bytes.Compare(a.Integration[:], b.Integration[:]) })
-	return list
 }
 
 func (d *Domains) open(ctx context.Context, integration uid.UID) (opened, error) {

@@ -109,12 +109,17 @@ func (d *Domains) settle(integration uid.UID, f *flight) Event {
 	h := (*d.held.Load())[integration]
 	switch {
 	case f.err == nil:
+		delete(d.refused, integration)
 		return d.confirm(h, integration, f)
-	case h == nil:
-		return Event{}
 	case definite(f.err):
+		d.refuse(integration, f)
+		if h == nil {
+			return Event{}
+		}
 		d.remove(integration)
 		return Event{Kind: EventRefused, Integration: integration, At: d.o.Now(), Err: f.err}
+	case h == nil:
+		return Event{}
 	case errors.Is(f.err, vaultkeys.ErrUnavailable):
 		return d.degrade(h, f)
 	}

@@ -2,6 +2,8 @@ package envelope
 
 import (
 	"time"
+
+	"strongroom/internal/uid"
 )
 
 // keep refreshes the domains in use and lets go of those whose term is over,
@@ -28,10 +30,12 @@ func (d *Domains) sweep() {
 		if !g.serves(now) {
 			d.letGo(h, g, now)
 		}
-		if now.Sub(g.tried) >= d.o.Refresh && (g.failing != nil || g.serves(now) && h.usedSince(g.tried)) {
+		wanted := h.integration.IsZero() || h.usedSince(g.tried)
+		if now.Sub(g.tried) >= d.o.Refresh && (g.failing != nil || g.serves(now) && wanted) {
 			d.refreshAhead(h)
 		}
 	}
+	d.askRefused(d.o.Now())
 }
 
 // letGo takes the keys of a domain whose term is over out of memory. One that
@@ -59,9 +63,14 @@ func (d *Domains) letGo(h *held, g *grant, now time.Time) {
 // refreshAhead opens a held domain anew in the background; what is held serves
 // meanwhile. It returns at once, and does nothing when that is under way.
 func (d *Domains) refreshAhead(h *held) {
-	if !h.refreshing.CompareAndSwap(false, true) {
-		return
+	if h.refreshing.CompareAndSwap(false, true) {
+		d.inBackground(h.integration, func() { h.refreshing.Store(false) })
 	}
+}
+
+// inBackground opens a domain when a slot is free. Its outcome is settled where
+// it is known.
+func (d *Domains) inBackground(integration uid.UID, done func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -70,11 +79,11 @@ func (d *Domains) refreshAhead(h *held) {
 	d.background.Add(1)
 	go func() {
 		defer d.background.Done()
-		defer h.refreshing.Store(false)
+		defer done()
 		select {
 		case d.slots <- struct{}{}:
 			defer func() { <-d.slots }()
-			_, _ = d.load(d.ctx, h.integration) // its outcome is settled where it is known
+			_, _ = d.load(d.ctx, integration)
 		case <-d.ctx.Done():
 		}
 	}()

@@ -1,17 +1,17 @@
 package envelope
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"errors"
 	"fmt"
-
-	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 )
 
 // Opener opens the fields of one revision. It is a small value, holds the
 // revision's DEK, and is safe for concurrent use. The zero Opener opens
 // nothing.
 type Opener struct {
-	cipher *subtle.AESGCM
+	cipher cipher.AEAD
 	prefix []byte // associated data of a field, up to its path
 }
 
@@ -41,9 +41,18 @@ func (m *Domain) Open(id Identity, header, wrappedDEK []byte) (Opener, error) {
 }
 
 // newCipher makes the AEAD of fields: AES-256-GCM (NIST SP 800-38D) with 96 bits
-// of random nonce, under a key that seals one revision. Tink keeps copies of the
-// key that cannot be zeroed; the caller zeroes its own.
-func newCipher(dek []byte) (*subtle.AESGCM, error) { return subtle.NewAESGCM(dek) }
+// of random nonce, under a key that seals one revision. What it writes is what
+// Tink's AES-GCM does without a prefix: nonce, ciphertext, tag. It is the
+// standard library's, which appends to a buffer where Tink's makes one for each
+// field. It keeps the expanded key, which cannot be zeroed; the caller zeroes
+// its own.
+func newCipher(dek []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(dek)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
 
 // fieldPrefixSize is the size of a field's associated data up to its path.
 func fieldPrefixSize(id Identity) int {
@@ -74,15 +83,10 @@ func (o Opener) Field(dst []byte, path string, sealed []byte) ([]byte, error) {
 	}
 	b := borrow()
 	associated := appendPart(append(*b, o.prefix...), path)
-	value, err := o.cipher.Decrypt(text, associated)
+	value, err := o.cipher.Open(dst, nil, text, associated)
 	giveBack(b, associated)
 	if err != nil {
 		return nil, &IntegrityError{Damage: DamageField, In: PartField, Path: path}
 	}
-	if dst == nil {
-		return value, nil
-	}
-	dst = append(dst, value...)
-	clear(value)
-	return dst, nil
+	return value, nil
 }

@@ -69,12 +69,3 @@ type Event struct {
 	Until       time.Time // for EventDegraded: when the keysets stop to serve
 	Err         error
 }
-
-// Degraded is a domain that is held while the key service is away.
-type Degraded struct {
-	Integration uid.UID // uid.Zero is the system domain
-	Since       time.Time
-	Until       time.Time // the hard cap: it serves before this instant, not after
-	Serving     bool      // false once Until has passed
-	Reason      string    // what the key service's client said last
-}

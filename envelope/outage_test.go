@@ -31,12 +31,64 @@ func TestARefusalDropsADomainAtOnce(t *testing.T) {
 	if e := f.wantEvent(EventRefused); !errors.Is(e.Err, vaultkeys.ErrRefused) {
 		t.Errorf("the event's error: %v", e.Err)
 	}
-	if h := f.Health(); len(h) != 0 {
-		t.Errorf("a refused domain is listed as degraded: %v", h)
+	h := f.Health()
+	if len(h) != 1 || h[0].Integration != f.integration || !h[0].Refused || h[0].Serving || h[0].Reason == "" {
+		t.Errorf("health of a refused domain %+v", h)
 	}
 	f.keys.Refuse(false)
 	f.domain()
+	if h := f.Health(); len(h) != 0 {
+		t.Errorf("health after the recovery %+v", h)
+	}
 	f.wantNoEvent()
+}
+
+// One that was refused is asked for again now and then, whether somebody wants
+// it or not, so that Health tells how things are; one that was dropped is not.
+func TestARefusedDomainIsAskedForAgain(t *testing.T) {
+	f := newFixture(t, Options{})
+	f.domain()
+	f.keys.Refuse(true)
+	f.pass(30*time.Second, true)
+	f.wantEvent(EventRefused)
+	since := f.Health()[0].Since
+	before := f.keys.Unwraps()
+	f.pass(10*time.Minute, false)
+	if n := f.keys.Unwraps() - before; n < 15 || n > 21 {
+		t.Errorf("it was asked for %d times in ten minutes, want about 20", n)
+	}
+	if h := f.Health(); len(h) != 1 || !h[0].Since.Equal(since) {
+		t.Errorf("health %+v, want since %s", h, since)
+	}
+	f.keys.Refuse(false)
+	f.pass(time.Minute, false)
+	if h := f.Health(); len(h) != 0 {
+		t.Errorf("health after the recovery %+v", h)
+	}
+	f.keys.Refuse(true)
+	f.pass(time.Minute, true)
+	f.Drop(f.integration)
+	if h := f.Health(); len(h) != 0 {
+		t.Errorf("health of a domain that was dropped %+v", h)
+	}
+}
+
+// The system domain is asked for in a quiet hour as well: that is how an outage
+// is noticed before somebody needs the keys.
+func TestAnOutageIsNoticedInAQuietHour(t *testing.T) {
+	f := newFixture(t, Options{})
+	f.system()
+	f.pass(time.Hour, false)
+	f.keys.Unavailable(true)
+	f.pass(time.Minute, false)
+	if h := f.Health(); len(h) != 1 || !h[0].Integration.IsZero() || !h[0].Serving {
+		t.Errorf("health %+v, want the system domain, serving on", h)
+	}
+	f.keys.Unavailable(false)
+	f.pass(time.Minute, false)
+	if h := f.Health(); len(h) != 0 {
+		t.Errorf("health after the recovery %+v", h)
+	}
 }
 
 func TestADeletedKeyIsNoticedByARefresh(t *testing.T) {

@@ -1,11 +1,10 @@
 package envelope
 
 import (
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
-
-	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 )
 
 // Seal seals a revision: it makes a fresh DEK, seals each field under it,
@@ -51,7 +50,7 @@ func appendDEK(dst []byte, id Identity, header []byte) []byte {
 }
 
 // sealFields seals all fields into one allocation, which they share.
-func sealFields(cipher *subtle.AESGCM, id Identity, fields []Field) ([][]byte, error) {
+func sealFields(to cipher.AEAD, id Identity, fields []Field) ([][]byte, error) {
 	b := borrow()
 	prefix := appendIdentity(*b, tagField, id)
 	associated := prefix
@@ -60,12 +59,12 @@ func sealFields(cipher *subtle.AESGCM, id Identity, fields []Field) ([][]byte, e
 	sealed := make([][]byte, len(fields))
 	for i := range fields {
 		associated = appendPart(prefix, fields[i].Path)
-		text, err := fields[i].seal(cipher, associated)
+		start := len(arena)
+		next, err := fields[i].seal(append(arena, format1), to, associated)
 		if err != nil {
 			return nil, err
 		}
-		start := len(arena)
-		arena = append(append(arena, format1), text...)
+		arena = next
 		sealed[i] = arena[start:len(arena):len(arena)]
 	}
 	return sealed, nil
@@ -79,7 +78,8 @@ func sealedSize(fields []Field) int {
 	return n
 }
 
-func (f *Field) seal(cipher *subtle.AESGCM, associated []byte) ([]byte, error) {
+// seal appends the sealed value to dst.
+func (f *Field) seal(dst []byte, to cipher.AEAD, associated []byte) ([]byte, error) {
 	value := f.Value
 	if f.Carried != nil {
 		carried, err := f.From.Field(nil, f.Path, f.Carried)
@@ -89,9 +89,5 @@ func (f *Field) seal(cipher *subtle.AESGCM, associated []byte) ([]byte, error) {
 		defer clear(carried)
 		value = carried
 	}
-	text, err := cipher.Encrypt(value, associated)
-	if err != nil {
-		return nil, fmt.Errorf("envelope: seal field %s: %w", f.Path, err)
-	}
-	return text, nil
+	return to.Seal(dst, nil, value, associated), nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 	"pgregory.net/rapid"
 
 	"strongroom/internal/uid"
@@ -97,6 +98,36 @@ func elsewhere(id Identity) map[string]Identity {
 		moved[name] = other
 	}
 	return moved
+}
+
+// The AEAD of fields is the standard library's; what it writes and reads is
+// what Tink's does.
+func TestFieldsAreSealedAsTinkDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bytesOf := func(name string, least, most int) []byte {
+			return rapid.SliceOfN(rapid.Byte(), least, most).Draw(t, name)
+		}
+		dek, value, associated := bytesOf("dek", dekSize, dekSize), bytesOf("value", 0, 300), bytesOf("associated", 0, 200)
+		ours, err := newCipher(dek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tinks, err := subtle.NewAESGCM(dek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tinks.Decrypt(ours.Seal(nil, nil, value, associated), associated)
+		if err != nil || !bytes.Equal(got, value) {
+			t.Errorf("Tink opens ours: %x, %v; want %x", got, err, value)
+		}
+		text, err := tinks.Encrypt(value, associated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err = ours.Open(nil, nil, text, associated); err != nil || !bytes.Equal(got, value) {
+			t.Errorf("ours opens Tink's: %x, %v; want %x", got, err, value)
+		}
+	})
 }
 
 func TestAWrappedDEKOpensNowhereElse(t *testing.T) {

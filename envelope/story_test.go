@@ -22,6 +22,9 @@ func (f *fixture) settled() {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		f.mu.Lock()
 		idle := len(f.flights) == 0
+		for _, r := range f.refused {
+			idle = idle && !r.trying
+		}
 		f.mu.Unlock()
 		for _, h := range *f.held.Load() {
 			idle = idle && !h.refreshing.Load()

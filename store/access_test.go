@@ -267,6 +267,10 @@ var commands = []command{
 	{"DeleteRole", []string{"administrator"}, func(w *world, c store.Caller) error {
 		return w.DeleteRole(context.Background(), c, "some")
 	}},
+	{"ExplainAccess", []string{"administrator", "auditor"}, func(w *world, c store.Caller) error {
+		_, err := w.ExplainAccess(context.Background(), c, store.ExplainQuery{Client: "someone", CollectionRef: customers})
+		return err
+	}},
 	{"PutClient", []string{"administrator"}, func(w *world, c store.Caller) error {
 		_, _, err := w.PutClient(context.Background(), c, "mine", store.ClientSpec{}, store.Precondition{})
 		return err

@@ -135,15 +135,32 @@ func (d *sealedDraft) reindex(tx kv.Tx, c uid.UID) {
 	tx.Put(kv.Tokens, key, d.indexed)
 }
 
-// dropTokens removes the index entries that an encoded token set names.
+// dropTokens removes the index entries that an encoded token set names; every
+// entry of the record is looked for when the set cannot be read.
 func dropTokens(tx kv.Tx, c uid.UID, id string, encoded []byte) {
+	if encoded == nil {
+		return
+	}
 	set, err := decodeTokenSet(encoded)
 	if err != nil {
+		dropWhere(tx, kv.Index, c[:], func(key, _ []byte) bool { return mayIndex(tx, key, id) })
 		return
 	}
 	for _, t := range set.tokens {
 		tx.Delete(kv.Index, indexKey(c, t.path, set.generation, t.token, id))
 	}
+}
+
+// mayIndex reports whether an entry of the index can lead to a record of which
+// nothing says what tokens it has: it ends with its id, and no other record
+// lists it.
+func mayIndex(tx kv.ReadTx, key []byte, id string) bool {
+	e, ok := parseIndexKey(key)
+	if !ok || !bytes.HasSuffix(e.rest, []byte(id)) {
+		return false
+	}
+	_, listed := lister(tx, &e)
+	return !listed
 }
 
 // relabel replaces the record's entries in the label index.
@@ -167,8 +184,12 @@ func trim(tx kv.Tx, c uid.UID, id string, current uint64, keep int) (removed int
 	var old []uint64
 	kept := 0
 	tx.ScanBack(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
+		number := revisionOfKey(key, prefix)
+		if number == 0 {
+			return true
+		}
 		if kept++; kept > keep {
-			old = append(old, revisionOfKey(key))
+			old = append(old, number)
 		}
 		return true
 	})
@@ -266,7 +287,9 @@ func expungeDamaged(tx kv.Tx, c uid.UID, id string, t *tally) error {
 
 func revisionNumbers(tx kv.ReadTx, prefix []byte) (numbers []uint64) {
 	tx.Scan(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
-		numbers = append(numbers, revisionOfKey(key))
+		if number := revisionOfKey(key, prefix); number != 0 {
+			numbers = append(numbers, number)
+		}
 		return true
 	})
 	return numbers

@@ -1,31 +1,44 @@
 package store
 
 import (
-	"errors"
 	"fmt"
+	"time"
 
 	"strongroom/internal/access"
 )
 
 // scope is what an authorised call on a collection works with: the control
-// plane as it stood when the call began, and what the caller may do.
+// plane as it stood when the call began, and what the caller may do. What
+// depends on a record is open in decision until on settles it.
 type scope struct {
 	catalog    *catalog
 	collection *collection
 	decision   *access.Decision
+	spending   *spending        // of the client's budgets of exposure
+	base       *access.Decision // decision as it was before any record was looked at
+	own        *access.Decision // of a revision that is not current, by its own labels; else nil
+	caller     Caller
+	at         time.Time
+	permit     permit // of fields that ask for more than a role
 }
 
 // authorise judges an action on a collection. What no rule could allow is
 // forbidden, whether or not the collection exists; only a caller that some
-// rule lets near it learns that it does not.
+// rule lets near it learns that it does not. Where a rule depends on the record
+// the action is allowed for now: who goes on settles the decision.
 func (s *Store) authorise(c Caller, action access.Action, ref CollectionRef) (scope, error) {
 	cat := s.catalog.Load()
 	coll := cat.collectionOf(ref)
 	if coll == nil {
 		return scope{}, cat.missing(c, action, ref)
 	}
-	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll)}
-	if !sc.decision.Allows(action) {
+	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll), caller: c, spending: s.spendingOf(c), permit: allowsPurpose(c)}
+	if !sc.decision.Settled() {
+		sc.at = s.now()
+		sc.decision = sc.decision.ForRequest(&access.Facts{Who: c, At: sc.at})
+	}
+	sc.base = sc.decision
+	if !sc.decision.Could(action) {
 		return scope{}, ErrForbidden
 	}
 	if coll.integration.doc.DestroyAt != nil {
@@ -36,7 +49,7 @@ func (s *Store) authorise(c Caller, action access.Action, ref CollectionRef) (sc
 
 // missing says why there is no such collection, to a caller that may know.
 func (c *catalog) missing(p Caller, action access.Action, ref CollectionRef) error {
-	if !p.Policy.For(ref.Integration, ref.Collection, nil).Allows(action) {
+	if !p.Policy.For(ref.Integration, ref.Collection, nil).Could(action) {
 		return ErrForbidden
 	}
 	if cause := c.damage(kindIntegration, ref.Integration); cause != nil {
@@ -78,6 +91,3 @@ func canAny(c Caller, needs ...access.Capability) bool {
 func collectionID(in *integration, name string) string {
 	return in.doc.UID.String() + "/" + name
 }
-
-// isRetryable reports whether the whole call may be made again by itself.
-func isRetryable(err error) bool { return errors.Is(err, errStale) }

@@ -69,13 +69,14 @@ func (s *Store) idsAfter(ctx context.Context, coll *collection, position string)
 // refill is the new set of tokens of one record.
 type refill struct {
 	id       string
-	rawState []byte
+	revision uint64 // whose fields they are of
 	set      sealedDraft
 }
 
 // fillSome makes the tokens of some records outside of a transaction, and
-// stores those of the records that have not changed meanwhile: who changed one
-// has stored its tokens with it.
+// stores those of the records that still have the same revision: who wrote
+// another has stored its tokens with it. One that was deleted for a time has
+// not, and may come back.
 func (s *Store) fillSome(ctx context.Context, coll *collection, ids []string) error {
 	var refills []refill
 	final := false // a key that is not known is damage: the keysets were just refreshed
@@ -126,7 +127,7 @@ func (s *Store) refillOf(tx kv.ReadTx, coll *collection, dom *envelope.Domain, i
 	if f.revision.header.schemaVersion != coll.doc.SchemaVersion {
 		values = coll.schema.Resplit(values)
 	}
-	r := &refill{id: id, rawState: append([]byte(nil), f.rawState...)}
+	r := &refill{id: id, revision: f.state.revision}
 	r.set = sealedDraft{draft: draft{id: id, values: indexable(coll, values)}, base: found{exists: true}}
 	r.set.generation = coll.integration.generation
 	if err := r.set.index(dom, coll); err != nil {
@@ -156,7 +157,8 @@ func storeRefills(tx kv.Tx, coll *collection, refills []refill) error {
 	}
 	for i := range refills {
 		r := &refills[i]
-		if string(tx.Get(kv.Records, recordKey(coll.doc.UID, r.id))) != string(r.rawState) {
+		st, err := decodeState(tx.Get(kv.Records, recordKey(coll.doc.UID, r.id)))
+		if err != nil || st.revision != r.revision {
 			continue
 		}
 		if err := r.set.checkUnique(tx, coll); err != nil {
@@ -187,5 +189,5 @@ func (s *Store) filled(ctx context.Context, coll *collection, problem string) (e
 		return fmt.Errorf("store: %w", err)
 	}
 	op := s.startInternal("backfill", kindCollection+"/"+ref.Integration+"/"+ref.Collection)
-	return op.end(s.writeCollection(ctx, op, in, now, next))
+	return op.end(s.change(ctx, op, definitionChange(in, now, next, nil)))
 }

@@ -47,7 +47,6 @@ type backupReader struct {
 	tables     []kv.Table
 	keysets    []envelope.WrappedKeyset
 	first      *kv.Entry // read with the keysets, not yet handed out
-	ended      bool
 	entries    uint64
 	sequence   uint64
 	digest     [sha256.Size]byte

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -295,11 +296,14 @@ func TestBackupUnderWrites(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	var writers sync.WaitGroup
+	var written atomic.Int64
 	for w := range 4 {
-		writers.Go(func() { disturb(f, coll, w, before, stop) })
+		writers.Go(func() { disturb(f, coll, w, before, stop, &written) })
 	}
 	var file bytes.Buffer
-	info, err := f.Backup(always, c, slow{&file}, store.BackupOptions{})
+	out := slow{&file, &written}
+	out.await()
+	info, err := f.Backup(always, c, out, store.BackupOptions{})
 	need(t, err)
 	clean := fsckUnderWrites(t, f)
 	close(stop)
@@ -326,12 +330,22 @@ func TestBackupUnderWrites(t *testing.T) {
 	}
 }
 
-// slow gives the writers time to come in between.
-type slow struct{ w io.Writer }
+// slow lets the writers come in between.
+type slow struct {
+	w       io.Writer
+	written *atomic.Int64
+}
 
 func (s slow) Write(p []byte) (int, error) {
-	time.Sleep(20 * time.Millisecond)
+	s.await()
 	return s.w.Write(p)
+}
+
+// await waits until every writer has had a turn, near enough.
+func (s slow) await() {
+	for from := s.written.Load(); s.written.Load() < from+4; {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func fsckUnderWrites(t *testing.T, f *storetest.Fixture) []store.Damage {
@@ -352,7 +366,7 @@ func newShopper(t testing.TB, s interface {
 
 // disturb makes, changes, deletes and expunges records, and changes those that
 // were there, until stop.
-func disturb(f *storetest.Fixture, coll store.CollectionRef, w int, before []string, stop chan struct{}) {
+func disturb(f *storetest.Fixture, coll store.CollectionRef, w int, before []string, stop chan struct{}, written *atomic.Int64) {
 	c := f.Root()
 	for i := 0; ; i++ {
 		select {
@@ -371,6 +385,7 @@ func disturb(f *storetest.Fixture, coll store.CollectionRef, w int, before []str
 		case 1:
 			f.ExpungeRecord(always, c, ref)
 		}
+		written.Add(1)
 	}
 }
 
@@ -390,7 +405,7 @@ func TestCheckBackup(t *testing.T) {
 		t.Errorf("right after the backup: %+v, lost %+v", report, report.Lost)
 	}
 	for _, check := range report.Integrations {
-		if check.Records != 2 || check.Opened != 1 || check.Fields != 5 {
+		if check.Records != 3 || check.Opened != 2 || check.Fields != 10 {
 			t.Errorf("integration: %+v", check)
 		}
 	}

@@ -100,3 +100,43 @@ func BenchmarkImport(b *testing.B) {
 }
 
 var _ = access.ActionRead
+
+// BenchmarkConditions measures what conditions add to a read: none, one on a
+// label that holds, one that denies, and eight.
+func BenchmarkConditions(b *testing.B) {
+	f, root, ref := openEight(b)
+	ctx := context.Background()
+	in := store.RecordInput{Fields: eightFields(1), SetLabels: true, Labels: map[string]string{"owner": "cust-42", "region": "eu"}}
+	res, err := f.CreateRecord(ctx, root, ref, in, store.WriteOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	at := store.RecordRef{CollectionRef: ref, Record: res.ID}
+	rule := func(when string) string {
+		return `{"integrations":["*"],"collections":["*"],"actions":["read"],"read":{"*":"clear"}` + when + `}`
+	}
+	when := func(text string) string { return `,"when":"` + text + `"` }
+	eight := make([]string, 8)
+	for i := range eight {
+		eight[i] = rule(when(fmt.Sprintf("record.labels.owner == 'cust-4%d'", i)))
+	}
+	for _, c := range []struct{ name, rules string }{
+		{"none", rule("")},
+		{"one", rule(when("record.labels.owner == client.labels.owner"))},
+		{"one that denies", rule(when("record.labels.owner == client.labels.region"))},
+		{"eight", strings.Join(eight, ",")},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			role, err := access.ParseRole([]byte(`{"rules":[` + c.rules + `]}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			p := &access.Principal{Client: "c", Labels: map[string]string{"owner": "cust-42", "region": "us"},
+				Policy: access.NewPolicy(map[string]*access.Role{"r": role}, []string{"r"}, false)}
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = f.GetRecord(ctx, p, at, store.ReadOptions{})
+			}
+		})
+	}
+}

@@ -22,8 +22,13 @@ type catalog struct {
 	clients      map[string]*client
 	issuers      map[string]*issuer
 	vouchers     map[string]uid.UID // credentials that issuers' rules stand for: the client
+	limits       map[string]*limit
 	signing      []SigningKey
 	purges       map[uid.UID]*purge
+	changes      map[string]*pendingChange
+	approvals    *approvalBook
+	governance   governance
+	breakGlass   breakGlass
 	damaged      map[string]error // kind 00 id of what did not open
 
 	policies  sync.Map // role names joined by a space: *access.Policy
@@ -56,7 +61,8 @@ type collection struct {
 	retention   int
 	indexed     []schema.Field
 	tokenBits   int
-	filling     map[string]bool // indexed fields that cannot be searched yet
+	filling     map[string]bool  // indexed fields that cannot be searched yet
+	guards      map[string]guard // fields that need a purpose or an approval; nil: none
 }
 
 type role struct {
@@ -91,7 +97,10 @@ func newCatalog() *catalog {
 		roles:        map[string]*role{},
 		clients:      map[string]*client{},
 		issuers:      map[string]*issuer{},
+		limits:       map[string]*limit{},
 		purges:       map[uid.UID]*purge{},
+		changes:      map[string]*pendingChange{},
+		approvals:    newApprovalBook(),
 		damaged:      map[string]error{},
 	}
 }
@@ -105,8 +114,13 @@ func (c *catalog) next() *catalog {
 		clients:      maps.Clone(c.clients),
 		issuers:      maps.Clone(c.issuers),
 		vouchers:     c.vouchers,
+		limits:       maps.Clone(c.limits),
 		signing:      c.signing,
 		purges:       maps.Clone(c.purges),
+		changes:      maps.Clone(c.changes),
+		approvals:    c.approvals,
+		governance:   c.governance,
+		breakGlass:   c.breakGlass,
 		damaged:      maps.Clone(c.damaged),
 	}
 }
@@ -115,6 +129,18 @@ func (c *catalog) next() *catalog {
 func (c *catalog) collectionOf(ref CollectionRef) *collection {
 	if in := c.integrations[ref.Integration]; in != nil {
 		return in.collections[ref.Collection]
+	}
+	return nil
+}
+
+// collectionByUID returns a collection, nil when there is none.
+func (c *catalog) collectionByUID(id uid.UID) *collection {
+	for _, in := range c.integrations {
+		for _, coll := range in.collections {
+			if coll.doc.UID == id {
+				return coll
+			}
+		}
 	}
 	return nil
 }
@@ -249,6 +275,7 @@ func (coll *collection) describeFields() {
 		coll.names[f.Path] = f.Path
 	}
 	coll.tokenBits = tokenBits(coll.doc.Spec.ExpectedRecords)
+	coll.guards = guardsOf(coll)
 }
 
 // indexedField returns the declaration of an indexed field.

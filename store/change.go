@@ -11,6 +11,7 @@ import (
 // else belongs into the same transaction, and what the catalog becomes.
 type controlChange struct {
 	writes  []controlWrite
+	check   func(tx kv.ReadTx) error // what else must hold; nil: nothing
 	also    func(tx kv.Tx)
 	publish func(next *catalog)
 }
@@ -22,10 +23,17 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 	if err := s.sealControl(ctx, ch.writes); err != nil {
 		return err
 	}
-	if err := op.intent(); err != nil {
-		return err
+	if !op.intends {
+		if err := op.intent(); err != nil {
+			return err
+		}
 	}
 	err := s.engine.Update(ctx, kv.Interactive, sizeOf(ch.writes), func(tx kv.Tx) error {
+		if ch.check != nil {
+			if err := ch.check(tx); err != nil {
+				return err
+			}
+		}
 		if err := applyControl(tx, ch.writes); err != nil {
 			return err
 		}
@@ -42,6 +50,19 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 	ch.publish(next)
 	s.catalog.Store(next)
 	return nil
+}
+
+// carryOut carries out what was made ready; when that was for an empty
+// collection that is so no more, it is made ready again.
+func (s *Store) carryOut(ctx context.Context, op *operation, ready controlChange, again func() (controlChange, error)) error {
+	err := s.change(ctx, op, ready)
+	if !errors.Is(err, errNotEmpty) {
+		return err
+	}
+	if ready, err = again(); err != nil {
+		return err
+	}
+	return s.change(ctx, op, ready)
 }
 
 // changeFailed reads the control plane again when the disk may hold more, or

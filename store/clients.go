@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,34 +31,57 @@ func (s *Store) putClient(ctx context.Context, op *operation, name string, spec 
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
 	cat := s.catalog.Load()
-	if err := s.checkClient(cat, spec); err != nil {
-		return out, res, err
-	}
-	old := cat.clients[name]
-	if old == nil && cat.damage(kindClient, name) != nil {
-		return out, res, fmt.Errorf("%w: client %s; delete it and put it again", ErrIntegrity, name)
-	}
-	next := s.nextClient(old, name, spec)
-	if next.proof, err = spec.ClientAuth.compile(); err != nil {
-		return out, res, err
-	}
-	if err := p.check(next.version - 1); err != nil {
-		return out, res, err
-	}
-	err = s.change(ctx, op, controlChange{
-		writes:  []controlWrite{{kind: kindClient, id: name, replaces: next.version - 1, doc: next.doc}},
-		publish: func(cat *catalog) { s.enrol(cat, next) },
-	})
+	next, ready, err := s.clientChange(cat, op.caller, name, spec, p)
 	if err != nil {
 		return out, res, err
 	}
-	return next.describe(), PutResult{Created: old == nil}, nil
+	if s.waits(op.caller, cat, func() bool { return s.widerClient(cat, cat.clients[name], next) }) {
+		doc, err := json.Marshal(spec)
+		if err != nil {
+			return out, res, fmt.Errorf("store: encode client: %w", err)
+		}
+		return out, res, s.hold(ctx, op, changeDoc{Kind: changePutClient, Name: name, Document: doc, Base: next.version - 1}, controlChange{})
+	}
+	if err := s.change(ctx, op, ready); err != nil {
+		return out, res, err
+	}
+	return next.describe(), PutResult{Created: next.version == 1}, nil
 }
 
-func (s *Store) nextClient(old *client, name string, spec ClientSpec) *client {
+// clientChange makes ready what saves a client.
+func (s *Store) clientChange(cat *catalog, c Caller, name string, spec ClientSpec, p Precondition) (*client, controlChange, error) {
+	if err := s.ownClient(c, name); err != nil {
+		return nil, controlChange{}, err
+	}
+	if err := s.checkClient(cat, spec); err != nil {
+		return nil, controlChange{}, err
+	}
+	old := cat.clients[name]
+	if old == nil && cat.damage(kindClient, name) != nil {
+		return nil, controlChange{}, fmt.Errorf("%w: client %s; delete it and put it again", ErrIntegrity, name)
+	}
+	next, err := s.nextClient(old, name, spec)
+	if err != nil {
+		return nil, controlChange{}, err
+	}
+	next.doc.Makers = cat.makersOf(old, next, c)
+	if err := s.keepAdministrator(cat, name, next); err != nil {
+		return nil, controlChange{}, err
+	}
+	return next, controlChange{
+		writes:  []controlWrite{{kind: kindClient, id: name, replaces: next.version - 1, doc: next.doc}},
+		publish: func(cat *catalog) { s.enrol(cat, next) },
+	}, p.check(next.version - 1)
+}
+
+func (s *Store) nextClient(old *client, name string, spec ClientSpec) (*client, error) {
 	now := s.now().UTC()
+	proof, err := spec.ClientAuth.compile()
+	if err != nil {
+		return nil, err
+	}
 	next := &client{
-		name: name, version: 1, secrets: map[string]*clientSecret{},
+		name: name, version: 1, secrets: map[string]*clientSecret{}, proof: proof,
 		doc: clientDoc{
 			UID: uid.New(), Roles: spec.Roles, Labels: spec.Labels, Disabled: spec.Disabled,
 			ClientAuth: spec.ClientAuth, CreatedAt: now, UpdatedAt: now,
@@ -67,7 +91,7 @@ func (s *Store) nextClient(old *client, name string, spec ClientSpec) *client {
 		next.version, next.secrets = old.version+1, old.secrets
 		next.doc.UID, next.doc.CreatedAt = old.doc.UID, old.doc.CreatedAt
 	}
-	return next
+	return next, nil
 }
 
 // enrol puts a client into a catalog that is being changed.
@@ -154,8 +178,14 @@ func (s *Store) DeleteClient(ctx context.Context, c Caller, name string) (err er
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
+	if err := s.ownClient(c, name); err != nil {
+		return err
+	}
 	version, err := s.storedVersion(ctx, kindClient, name)
 	if err != nil {
+		return err
+	}
+	if err := s.keepAdministrator(s.catalog.Load(), name, nil); err != nil {
 		return err
 	}
 	writes := []controlWrite{{kind: kindClient, id: name, replaces: version}}

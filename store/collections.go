@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,24 +39,71 @@ func (s *Store) PutCollection(ctx context.Context, c Caller, ref CollectionRef, 
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
-	in, coll, err := s.place(ref)
+	next, res, ready, err := s.collectionChange(ctx, ref, spec, p)
 	if err != nil {
-		return out, res, err
+		return out, PutResult{}, err
 	}
-	if err := p.check(collectionVersion(coll)); err != nil {
-		return out, res, err
+	old := s.catalog.Load().collectionOf(ref)
+	if s.waits(c, s.catalog.Load(), func() bool { return old != nil && lessGuarded(old, next) }) {
+		return out, PutResult{}, s.holdCollection(ctx, op, ref, spec, old)
 	}
-	next, res, err := s.define(ctx, in, coll, ref.Collection, spec)
+	err = s.carryOut(ctx, op, ready, func() (ready controlChange, err error) {
+		next, res, ready, err = s.collectionChange(ctx, ref, spec, p)
+		return ready, err
+	})
 	if err != nil {
-		return out, res, err
-	}
-	if err := s.writeCollection(ctx, op, in, coll, next); err != nil {
 		return out, PutResult{}, err
 	}
 	if res.Backfill {
 		s.wake()
 	}
 	return next.describe(), res, nil
+}
+
+// collectionChange makes ready what saves a definition.
+func (s *Store) collectionChange(ctx context.Context, ref CollectionRef, spec CollectionSpec, p Precondition) (*collection, PutResult, controlChange, error) {
+	in, coll, err := s.place(ref)
+	if err == nil {
+		err = p.check(collectionVersion(coll))
+	}
+	if err != nil {
+		return nil, PutResult{}, controlChange{}, err
+	}
+	next, res, err := s.define(ctx, in, coll, ref.Collection, spec)
+	if err != nil {
+		return nil, res, controlChange{}, err
+	}
+	var check func(tx kv.ReadTx) error
+	if coll != nil && !res.Backfill && len(unfilled(coll, next)) > 0 {
+		check = func(tx kv.ReadTx) error {
+			if !isEmpty(tx, coll) {
+				return errNotEmpty
+			}
+			return nil
+		}
+	}
+	return next, res, definitionChange(in, coll, next, check), nil
+}
+
+// errNotEmpty comes when a definition was made ready for an empty collection
+// that is so no more: its new indexes have to be filled.
+var errNotEmpty = errors.New("store: the collection is not empty any more")
+
+func isEmpty(tx kv.ReadTx, coll *collection) bool {
+	empty := true
+	prefix := coll.doc.UID[:]
+	tx.Scan(kv.Records, prefix, after(prefix), func(_, _ []byte) bool { empty = false; return false })
+	return empty
+}
+
+func (s *Store) holdCollection(ctx context.Context, op *operation, ref CollectionRef, spec CollectionSpec, old *collection) error {
+	doc, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("store: encode collection: %w", err)
+	}
+	return s.hold(ctx, op, changeDoc{
+		Kind: changePutCollection, Integration: ref.Integration, Name: ref.Collection, Document: doc, Base: old.version,
+	}, controlChange{})
 }
 
 func collectionTarget(ref CollectionRef) target {
@@ -138,17 +186,17 @@ func retired(old, next *collection) []retiredField {
 	var list []retiredField
 	for _, f := range old.fields {
 		if _, declared := next.schema.Field(f.Path); !declared {
-			list = append(list, retiredField{Path: f.Path, Mask: f.Mask, High: f.High})
+			g := old.guards[f.Path]
+			list = append(list, retiredField{Path: f.Path, Mask: f.Mask, High: f.High, Approval: g.approval, Purpose: g.purpose})
 		}
 	}
 	return list
 }
 
-// toFill returns the indexed fields whose index is not complete: those that
+// unfilled returns the indexed fields whose index is not complete: those that
 // were not before, those that compare differently now, and all when the size
-// of the tokens changed. An empty collection has none.
-func (s *Store) toFill(ctx context.Context, old, next *collection) ([]string, error) {
-	var pending []string
+// of the tokens changed.
+func unfilled(old, next *collection) (pending []string) {
 	for _, f := range next.indexed {
 		was, ok := old.indexedField(f.Path)
 		same := ok && was.Index == f.Index && was.Normalise == f.Normalise
@@ -156,15 +204,17 @@ func (s *Store) toFill(ctx context.Context, old, next *collection) ([]string, er
 			pending = append(pending, f.Path)
 		}
 	}
+	return pending
+}
+
+// toFill returns what has to be filled: nothing of an empty collection.
+func (s *Store) toFill(ctx context.Context, old, next *collection) ([]string, error) {
+	pending := unfilled(old, next)
 	if len(pending) == 0 {
 		return nil, nil
 	}
-	empty := true
-	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
-		prefix := old.doc.UID[:]
-		tx.Scan(kv.Records, prefix, after(prefix), func(_, _ []byte) bool { empty = false; return false })
-		return nil
-	})
+	empty := false
+	err := s.engine.View(ctx, func(tx kv.ReadTx) error { empty = isEmpty(tx, old); return nil })
 	if err != nil || empty {
 		return nil, engineError(err)
 	}
@@ -229,18 +279,20 @@ func asInvalid(member string, err error) error {
 	return moved
 }
 
-// writeCollection writes a definition and the epoch of its integration, which
-// makes every write that was made under the old one look again.
-func (s *Store) writeCollection(ctx context.Context, op *operation, in *integration, old, next *collection) error {
+// definitionChange writes a definition and the epoch of its integration, which
+// makes every write that was made under the old one look again. check says what
+// else must hold of the tables; it may be nil.
+func definitionChange(in *integration, old, next *collection, check func(tx kv.ReadTx) error) controlChange {
 	changed := in.changed()
 	changed.generation.epoch++
 	next.integration = changed
 	changed.collections[next.name] = next
-	return s.change(ctx, op, controlChange{
+	return controlChange{
 		writes:  []controlWrite{{kind: kindCollection, id: collectionID(in, next.name), replaces: collectionVersion(old), doc: next.doc}},
+		check:   check,
 		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
 		publish: func(cat *catalog) { cat.replaceIntegration(changed) },
-	})
+	}
 }
 
 // ValidateCollection says what PutCollection would do, and does nothing.
@@ -291,12 +343,25 @@ func (s *Store) GetCollection(ctx context.Context, c Caller, ref CollectionRef) 
 		return out, fmt.Errorf("collection: %w", ErrNotFound)
 	}
 	out = coll.describe()
+	if !mayCount(c, coll) {
+		return out, nil
+	}
 	err = s.engine.View(ctx, func(tx kv.ReadTx) error {
 		n := counter(tx, coll.doc.UID, counterRecords)
 		out.Records = &n
 		return nil
 	})
 	return out, engineError(err)
+}
+
+// mayCount reports whether the caller may learn how many records there are:
+// whoever runs the store, and whoever could count them all.
+func mayCount(c Caller, coll *collection) bool {
+	if canAny(c, access.ManageCollections, access.OperateKeys, access.ReadAudit) {
+		return true
+	}
+	d := c.Policy.For(coll.integration.name, coll.name, nil)
+	return d.Allows(access.ActionList) || d.Allows(access.ActionExport)
 }
 
 func mayDescribeCollection(c Caller, in *integration, name string) bool {

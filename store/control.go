@@ -28,7 +28,13 @@ const (
 	kindIssuer      = "issuer"      // id: name
 	kindUse         = "secret-use"  // id: that of the secret
 	kindEnded       = "ended-token" // id: token id, or "jti:" owner uid ":" hash of the id that the owner gave it
+	kindLimit       = "limit"       // id: name
+	kindLimitCounts = "limit-count" // id: a limit's name; what it has counted
 	kindPurge       = "purge"       // id: collection uid, whose values are being removed
+	kindGovernance  = "governance"  // id: "two-person"
+	kindChange      = "change"      // id: change id
+	kindApproval    = "approval"    // id: approval id
+	kindBreakGlass  = "break-glass" // id: "last"
 )
 
 // controlValue is a value of the Control table.
@@ -179,6 +185,9 @@ func openControlValue[T any](system *envelope.System, kind, id string, value []b
 type settingsDoc struct {
 	Dev       bool      `json:"dev"`
 	CreatedAt time.Time `json:"created_at"`
+	// Governed says that there is a governance value: whoever can write the
+	// disk must not switch two persons off by deleting it.
+	Governed bool `json:"governed,omitempty"`
 }
 
 type integrationDoc struct {
@@ -206,6 +215,9 @@ type retiredField struct {
 	Path string `json:"path"`
 	Mask string `json:"mask,omitempty"`
 	High bool   `json:"high,omitempty"`
+
+	Approval bool `json:"approval,omitempty"`
+	Purpose  bool `json:"purpose,omitempty"`
 }
 
 // backfillPending names the indexed fields whose index is not complete.
@@ -228,11 +240,13 @@ type clientDoc struct {
 	ClientAuth
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	Makers    []uid.UID `json:"makers,omitempty"` // who made it, or can act as it by another's leave; see kinship
 }
 
 type secretDoc struct {
 	Hash      []byte     `json:"hash"` // SHA-256 of the secret, which has 256 random bits
 	CreatedAt time.Time  `json:"created_at"`
+	Makers    []uid.UID  `json:"makers,omitempty"` // who has seen it
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 

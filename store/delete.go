@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"strongroom/envelope"
 	"strongroom/internal/access"
 	"strongroom/store/kv"
 )
@@ -58,20 +59,31 @@ func (s *Store) ExpungeRecord(ctx context.Context, c Caller, ref RecordRef) (err
 		return err
 	}
 	w := &write{s: s, op: op, ref: ref.CollectionRef, sc: sc, id: ref.Record}
-	return w.change(ctx, func(tx kv.Tx) error { return s.expungeIn(tx, op, w.sc.collection, w.id) })
+	return w.change(ctx, func(tx kv.Tx, dom *envelope.Domain) error {
+		if err := w.judgeState(tx, dom); err != nil {
+			return err
+		}
+		return s.expungeIn(tx, op, w.sc.collection, w.id)
+	})
 }
 
 // change runs a write that needs nothing but the tables, under the definitions
-// that it was judged by: when these change meanwhile it is judged anew.
-func (w *write) change(ctx context.Context, fn func(tx kv.Tx) error) error {
+// that it was judged by: when these change meanwhile it is judged anew. Only
+// where it depends on the record whether it is allowed are keys needed too.
+func (w *write) change(ctx context.Context, fn func(tx kv.Tx, dom *envelope.Domain) error) error {
 	for try := 0; ; try++ {
-		err := w.s.engine.Update(ctx, kv.Interactive, 1024, func(tx kv.Tx) error {
+		dom, err := w.judging(ctx, try)
+		if err != nil {
+			return err
+		}
+		err = w.s.engine.Update(ctx, kv.Interactive, 1024, func(tx kv.Tx) error {
 			if err := standing(tx, w.sc.collection); err != nil {
 				return err
 			}
-			return fn(tx)
+			return fn(tx, dom)
 		})
-		if !errors.Is(err, errStale) || try >= totalTries {
+		unknown := errors.Is(err, errUnknownKey) && try == 0 // a refresh may cure it
+		if !errors.Is(err, errStale) && !unknown || try >= totalTries {
 			return finalError(err)
 		}
 		w.s.stats.stale.Add(1)
@@ -80,6 +92,22 @@ func (w *write) change(ctx context.Context, fn func(tx kv.Tx) error) error {
 			return err
 		}
 	}
+}
+
+// judging returns the keys that the record is judged with, nil where it need
+// not be. The first try takes those that are held, the next ones fresh ones.
+func (w *write) judging(ctx context.Context, try int) (*envelope.Domain, error) {
+	if !w.sc.base.Depends(w.op.action()) {
+		return nil, nil
+	}
+	in := w.sc.collection.integration.doc.UID
+	if try > 0 {
+		if err := w.s.domains.Refresh(ctx, in); err != nil {
+			return nil, keyError(err)
+		}
+	}
+	dom, err := w.s.domains.Open(ctx, in)
+	return dom, keyError(err)
 }
 
 func (s *Store) expungeIn(tx kv.Tx, op *operation, coll *collection, id string) error {
@@ -99,7 +127,7 @@ func (s *Store) changeState(ctx context.Context, op *operation, ref RecordRef, o
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, op.caller, o)
+	cl, err := s.claim(ctx, op.caller, sc.collection.doc.UID, o)
 	if err != nil {
 		return res, err
 	}
@@ -111,8 +139,10 @@ func (s *Store) changeState(ctx context.Context, op *operation, ref RecordRef, o
 	if err := op.intent(); err != nil {
 		return res, err
 	}
-	err = w.change(ctx, func(tx kv.Tx) (err error) {
-		res, err = w.commitState(tx, o.Precondition, edit)
+	err = w.change(ctx, func(tx kv.Tx, dom *envelope.Domain) (err error) {
+		if err = w.judgeState(tx, dom); err == nil {
+			res, err = w.commitState(tx, o.Precondition, edit)
+		}
 		return err
 	})
 	op.entry.Revision = res.Revision
@@ -151,7 +181,7 @@ func (w *write) commitState(tx kv.Tx, pre Precondition, edit func(scope, *state,
 		}
 	}
 	if err == nil {
-		w.claim.remember(tx, remembered{id: w.id, revision: res.Revision, updated: now}, now)
+		err = w.claim.remember(tx, remembered{id: w.id, revision: res.Revision, updated: now}, now)
 	}
 	return res, err
 }

@@ -26,6 +26,8 @@ type draft struct {
 	validUntil time.Time
 	eraseAt    time.Time
 	isNew      bool // 201: there was no (live) record
+
+	decision *access.Decision // as its own header settles it; nil: as the record's did
 }
 
 // sealedDraft is a revision as it goes into the tables, with everything that
@@ -134,16 +136,71 @@ func (coll *collection) tokenOf(dom *envelope.Domain, f schema.Field, json []byt
 	return dom.Token(coll.doc.UID, f.Path, normal, coll.bitsOf(f)), nil
 }
 
-// writer makes drafts for a caller: it knows what the caller may write.
+// writer makes drafts for a caller: it knows what the caller may write. That
+// must be allowed by the labels that a record has, and by those that it gets.
 type writer struct {
 	s      *Store
 	sc     scope
+	after  *access.Decision // by the labels that the record gets; nil: the same
 	action access.Action
 	now    time.Time
 }
 
+// settle settles what the caller may write by the labels that the record gets.
+func (w *writer) settle(id string, old *header, in RecordInput) error {
+	if w.sc.base.Settled() {
+		return nil
+	}
+	labels, err := w.labels(old, in)
+	if err != nil {
+		return err
+	}
+	after := w.sc.on(id, labels)
+	if !after.allows(w.action) {
+		return &FieldsForbidden{Pointers: []string{"/labels"}}
+	}
+	if old == nil {
+		w.sc = after
+		return nil
+	}
+	w.after = after.decision
+	for _, key := range changedLabels(old.labels, labels) {
+		if !w.mayWriteLabel(key) {
+			return &FieldsForbidden{Pointers: []string{"/labels/" + key}}
+		}
+	}
+	return nil
+}
+
+// changedLabels returns the keys of labels that come, go or change.
+func changedLabels(old, labels []Label) (keys []string) {
+	for _, l := range labels {
+		if !slices.Contains(old, l) {
+			keys = append(keys, l.Key)
+		}
+	}
+	for _, l := range old {
+		if !slices.ContainsFunc(labels, func(n Label) bool { return n.Key == l.Key }) {
+			keys = append(keys, l.Key)
+		}
+	}
+	return keys
+}
+
+// mayWriteField and mayWriteLabel ask both decisions.
+func (w *writer) mayWriteField(path string) bool {
+	return w.sc.decision.MayWrite(w.action, path) && (w.after == nil || w.after.MayWrite(w.action, path))
+}
+
+func (w *writer) mayWriteLabel(key string) bool {
+	return w.sc.decision.MayWriteLabel(w.action, key) && (w.after == nil || w.after.MayWriteLabel(w.action, key))
+}
+
 // fresh drafts a record that does not exist.
 func (w *writer) fresh(id string, in RecordInput) (draft, error) {
+	if err := w.settle(id, nil, in); err != nil {
+		return draft{}, err
+	}
 	values, err := w.check(in.Fields)
 	if err != nil {
 		if denied := w.permit(in, nil); denied != nil {
@@ -154,13 +211,16 @@ func (w *writer) fresh(id string, in RecordInput) (draft, error) {
 	if err := w.permitValues(values, in, nil); err != nil {
 		return draft{}, err
 	}
-	d := draft{id: id, values: values, created: w.now, updated: w.now, isNew: true}
+	d := draft{id: id, values: values, created: w.now, updated: w.now, isNew: true, decision: w.sc.decision}
 	return d, w.attributes(&d, nil, in)
 }
 
 // replacing drafts what a PUT makes of a record: the caller's fields are as it
 // says, those that it may not write are carried over.
 func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
+	if err := w.settle(id, &f.revision.header, in); err != nil {
+		return draft{}, err
+	}
 	if err := w.permit(in, f); err != nil {
 		return draft{}, err
 	}
@@ -181,6 +241,9 @@ func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
 
 // merging drafts what a PATCH makes of a record (RFC 7396).
 func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
+	if err := w.settle(id, &f.revision.header, in); err != nil {
+		return draft{}, err
+	}
 	if err := w.permit(in, f); err != nil {
 		return draft{}, err
 	}
@@ -202,7 +265,10 @@ func (w *writer) revise(id string, f *found, in RecordInput, doc []byte) (draft,
 	if err != nil {
 		return draft{}, err
 	}
-	d := draft{id: id, values: values, created: f.revision.header.created, updated: w.now}
+	d := draft{id: id, values: values, created: f.revision.header.created, updated: w.now, decision: w.after}
+	if d.decision == nil {
+		d.decision = w.sc.decision
+	}
 	return d, w.attributes(&d, &f.revision.header, in)
 }
 
@@ -219,7 +285,7 @@ func (w *writer) present(f *found) ([]schema.Value, error) {
 // kept returns the present fields that the caller may not write.
 func (w *writer) kept(present []schema.Value) (kept []schema.Value) {
 	for _, v := range present {
-		if !w.sc.decision.MayWrite(w.action, v.Path) {
+		if !w.mayWriteField(v.Path) {
 			kept = append(kept, v)
 		}
 	}
@@ -265,7 +331,7 @@ func (w *writer) permitValues(values []schema.Value, in RecordInput, f *found) e
 		}
 	}
 	for _, key := range w.labelsNamed(in, f) {
-		if !w.sc.decision.MayWriteLabel(w.action, key) {
+		if !w.mayWriteLabel(key) {
 			pointers = append(pointers, "/labels/"+key)
 		}
 	}
@@ -307,10 +373,11 @@ func (w *writer) mayWrite(v schema.Value, rest []schema.Value) bool {
 // it is named: a client that writes back what it read would store the mask.
 func (w *writer) mayWriteOne(path string) bool {
 	d := w.sc.decision
-	if !d.MayWrite(w.action, path) {
+	if !w.mayWriteField(path) {
 		return false
 	}
-	return d.Read(access.ActionRead, path).Kind != access.Masked || d.MayWriteMasked(w.action, path)
+	_, guarded := w.sc.collection.guards[path] // read masked without a permit
+	return d.Read(access.ActionRead, path).Kind != access.Masked && !guarded || d.MayWriteMasked(w.action, path)
 }
 
 func emptyParent(v schema.Value) bool { return string(bytes.TrimSpace(v.JSON)) == "{}" }
@@ -407,7 +474,25 @@ func (w *writer) namesUnseen(detail string) bool {
 
 // attributes sets labels and times: those of the request, else those that the
 // record has.
-func (w *writer) attributes(d *draft, old *header, in RecordInput) error {
+func (w *writer) attributes(d *draft, old *header, in RecordInput) (err error) {
+	if d.labels, err = w.labels(old, in); err != nil {
+		return err
+	}
+	d.validUntil, d.eraseAt = in.ValidUntil.Time, in.EraseAt.Time
+	if old != nil && !in.ValidUntil.Given {
+		d.validUntil = old.validUntil
+	}
+	if old != nil && !in.EraseAt.Given {
+		d.eraseAt = old.eraseAt
+	}
+	if in.EraseAt.Given && !d.eraseAt.IsZero() && !d.eraseAt.After(w.now) {
+		return invalid("/erase_at", "want a time in the future")
+	}
+	return checkTimes(d)
+}
+
+// labels returns the labels that a write leaves.
+func (w *writer) labels(old *header, in RecordInput) ([]Label, error) {
 	labels := map[string]string{}
 	if in.SetLabels {
 		maps.Copy(labels, in.Labels)
@@ -423,20 +508,9 @@ func (w *writer) attributes(d *draft, old *header, in RecordInput) error {
 		}
 	}
 	if err := checkLabels(labels); err != nil {
-		return err
+		return nil, err
 	}
-	d.labels = sortLabels(labels)
-	d.validUntil, d.eraseAt = in.ValidUntil.Time, in.EraseAt.Time
-	if old != nil && !in.ValidUntil.Given {
-		d.validUntil = old.validUntil
-	}
-	if old != nil && !in.EraseAt.Given {
-		d.eraseAt = old.eraseAt
-	}
-	if in.EraseAt.Given && !d.eraseAt.IsZero() && !d.eraseAt.After(w.now) {
-		return invalid("/erase_at", "want a time in the future")
-	}
-	return checkTimes(d)
+	return sortLabels(labels), nil
 }
 
 // keepLabels carries labels over: all when the request says nothing of them,
@@ -452,9 +526,12 @@ func (w *writer) keepLabels(labels map[string]string, old *header, in RecordInpu
 
 // checkTimes refuses times that the header cannot hold.
 func checkTimes(d *draft) error {
-	for pointer, t := range map[string]time.Time{"/valid_until": d.validUntil, "/erase_at": d.eraseAt} {
-		if !t.IsZero() && (t.Year() < 1971 || t.Year() > 9999) {
-			return invalid(pointer, "want a time between 1971 and 9999")
+	for _, c := range [...]struct {
+		pointer string
+		at      time.Time
+	}{{"/valid_until", d.validUntil}, {"/erase_at", d.eraseAt}} {
+		if !c.at.IsZero() && (c.at.Year() < 1971 || c.at.Year() > 9999) {
+			return invalid(c.pointer, "want a time between 1971 and 9999")
 		}
 	}
 	return nil

@@ -26,6 +26,9 @@ var (
 	// ErrConflict comes when the thing is not in a state that allows the
 	// action: undelete of what is not deleted, say.
 	ErrConflict = errors.New("the present state does not allow this")
+	// ErrLastAdministrator comes when a change would leave nobody who can manage
+	// clients and roles.
+	ErrLastAdministrator = errors.New("this is the last administrator that can sign in: make another one first")
 	// ErrIntegrity comes when something stored does not authenticate: it was
 	// changed, moved or damaged outside of the store.
 	ErrIntegrity = errors.New("a stored value failed its integrity check")

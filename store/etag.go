@@ -16,7 +16,7 @@ import (
 func etag(number uint64, operation uid.UID, sc scope, fields []string, metadata bool) string {
 	h := fnv.New64a()
 	h.Write(operation[:])
-	decision := sc.decision.Hash()
+	decision := sc.hash()
 	h.Write(decision[:])
 	var version [4]byte
 	for i := range version {
@@ -25,6 +25,13 @@ func etag(number uint64, operation uid.UID, sc scope, fields []string, metadata 
 	h.Write(version[:])
 	if metadata {
 		h.Write([]byte{1})
+	}
+	if sc.permit.purpose && sc.collection.guards != nil {
+		h.Write([]byte{2})
+	}
+	for _, f := range sc.permit.fields {
+		h.Write([]byte{3})
+		h.Write([]byte(f))
 	}
 	for _, f := range fields {
 		h.Write([]byte{0})

@@ -19,6 +19,7 @@ type found struct {
 	state    state
 	floor    uint64 // new records begin above it; only when the record does not exist
 	expired  bool   // its time has come, and it only waits to be swept away
+	hidden   bool   // a condition keeps it from the caller, to whom it is not there
 
 	revision revision
 	wrapped  []byte
@@ -62,8 +63,8 @@ func (s *Store) openRevision(tx kv.ReadTx, coll *collection, dom *envelope.Domai
 	if err != nil {
 		return rev, envelope.Opener{}, err
 	}
-	opener, err := dom.Open(s.identity(coll, id, number), rev.rawHeader, wrapped)
-	return rev, opener, openError(err)
+	opener, err := s.open(dom, s.identity(coll, id, number), rev.rawHeader, wrapped)
+	return rev, opener, err
 }
 
 // errMissing is the cause when a value that must be there is not.
@@ -95,9 +96,9 @@ func (s *Store) findCurrent(tx kv.ReadTx, coll *collection, dom *envelope.Domain
 	if err != nil {
 		return f, err
 	}
-	f.opener, err = dom.Open(s.identity(coll, id, f.state.revision), f.revision.rawHeader, f.wrapped)
+	f.opener, err = s.open(dom, s.identity(coll, id, f.state.revision), f.revision.rawHeader, f.wrapped)
 	f.expired = err == nil && coll.expired(&f.revision.header, s.now())
-	return f, openError(err)
+	return f, err
 }
 
 // openError turns an error of the envelope into the store's; an unknown key is

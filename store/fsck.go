@@ -46,9 +46,9 @@ const maxDamages = 10_000
 // then be said of what it guards.
 //
 // Some bytes nothing vouches for, and fsck does not see them change: when a
-// record was deleted and by which operation, the MACs of idempotency keys, what
-// the operations table tells, and a control value or a record that is missing
-// with everything that belongs to it.
+// record was deleted and by which operation, what the operations table tells,
+// and a control value or a record that is missing with everything that belongs
+// to it.
 func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 	f := &fsck{s: s, ctx: ctx, o: o, keysets: map[uid.UID][]envelope.WrappedKeyset{}}
 	f.domains = envelope.NewDomains(s.id, s.keys, s, envelope.Options{Deadline: fsckDeadline})

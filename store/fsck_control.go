@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
@@ -19,6 +20,7 @@ type plane struct {
 	clients      map[uid.UID]string
 	purges       map[uid.UID]bool
 	versions     map[string]uint64 // by kind and id, of every value that opened
+	governed     bool              // there must be a governance value
 }
 
 // control opens the system domain and checks the control plane, of which
@@ -77,7 +79,8 @@ var planeKinds = []struct {
 	read func(r *planeReader, id string, value []byte) (version uint64, err error)
 }{
 	{kindSettings, func(r *planeReader, id string, value []byte) (uint64, error) {
-		_, v, err := openControlValue[settingsDoc](r.f.system, kindSettings, id, value)
+		doc, v, err := openControlValue[settingsDoc](r.f.system, kindSettings, id, value)
+		r.p.governed = doc.Governed
 		return v, err
 	}},
 	{kindIntegration, (*planeReader).integration},
@@ -89,6 +92,17 @@ var planeKinds = []struct {
 		if err == nil {
 			_, err = access.ParseRole(doc.Raw)
 		}
+		return v, err
+	}},
+	{kindLimit, func(r *planeReader, id string, value []byte) (uint64, error) {
+		doc, v, err := openControlValue[limitDoc](r.f.system, kindLimit, id, value)
+		if err == nil {
+			_, err = limits.Parse(doc.Raw)
+		}
+		return v, err
+	}},
+	{kindLimitCounts, func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[limitCountsDoc](r.f.system, kindLimitCounts, id, value)
 		return v, err
 	}},
 	{kindSigningKey, func(r *planeReader, id string, value []byte) (uint64, error) {
@@ -108,6 +122,18 @@ var planeKinds = []struct {
 		return v, err
 	}},
 	{kindPurge, (*planeReader).purge},
+	{kindGovernance, readKind[governanceDoc](kindGovernance)},
+	{kindChange, readKind[changeDoc](kindChange)},
+	{kindApproval, readKind[approvalDoc](kindApproval)},
+	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
+}
+
+// readKind reads values of a kind that nothing else refers to.
+func readKind[T any](kind string) func(*planeReader, string, []byte) (uint64, error) {
+	return func(r *planeReader, id string, value []byte) (uint64, error) {
+		_, v, err := openControlValue[T](r.f.system, kind, id, value)
+		return v, err
+	}
 }
 
 // readPlane reads the control plane. The caller holds controlMu.
@@ -136,6 +162,9 @@ func (f *fsck) readPlane(add func(...Damage)) (*plane, error) {
 	}
 	if p.versions[kindSettings+"\x00store"] == 0 {
 		add(Damage{damagedControl, kindSettings + "/store", "the store's settings are missing"})
+	}
+	if p.governed && p.versions[kindGovernance+"\x00"+twoPersonID] == 0 {
+		add(Damage{damagedControl, kindGovernance + "/" + twoPersonID, "whether two persons are wanted is missing, or does not open: it counts as wanted"})
 	}
 	return p, r.others()
 }
@@ -277,8 +306,12 @@ func (c *catalog) versions() map[string]uint64 {
 	for name, i := range c.issuers {
 		all[kindIssuer+"\x00"+name] = i.version
 	}
+	for name, l := range c.limits {
+		all[kindLimit+"\x00"+name] = l.version
+	}
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version
 	}
+	c.governanceVersions(all)
 	return all
 }

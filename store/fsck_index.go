@@ -28,7 +28,7 @@ func (f *fsck) index(tx kv.ReadTx, key, value []byte) []Damage {
 	if !ok || len(value) != 0 {
 		return []Damage{f.malformedKey(damagedIndex, kv.Index, key)}
 	}
-	size, listed := f.lister(tx, &e)
+	size, listed := lister(tx, &e)
 	if !listed {
 		return []Damage{{damagedIndex, f.coll.where(), fmt.Sprintf("an entry for the field %q that no record lists: a search looks at a wrong record", e.path)}}
 	}
@@ -61,7 +61,7 @@ func parseIndexKey(key []byte) (e indexEntry, ok bool) {
 
 // lister finds the record that lists the entry, by every length that a token
 // can have, and returns that length.
-func (f *fsck) lister(tx kv.ReadTx, e *indexEntry) (size int, ok bool) {
+func lister(tx kv.ReadTx, e *indexEntry) (size int, ok bool) {
 	for size = min((envelope.UniqueBits+7)/8, len(e.rest)-1); size > 0; size-- {
 		raw := tx.Get(kv.Tokens, append(bytes.Clone(e.collection[:]), e.rest[size:]...))
 		if raw == nil {

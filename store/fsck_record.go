@@ -78,8 +78,8 @@ func (r *recordCheck) checkCurrent() {
 	prefix := revisionsPrefix(c, r.id)
 	newest := uint64(0)
 	r.tx.ScanBack(kv.Revisions, prefix, after(prefix), func(key, _ []byte) bool {
-		newest = revisionOfKey(key)
-		return false
+		newest = revisionOfKey(key, prefix)
+		return newest == 0
 	})
 	if newest != r.state.revision {
 		r.add(damagedRevision, "its current revision should be %d, and the newest one that is there is %d (0: none)", r.state.revision, newest)

@@ -159,6 +159,9 @@ func (f *fsck) idempotency(tx kv.ReadTx, key, value []byte) []Damage {
 	if err != nil || len(key) != 32 || checkRecordID("", m.id) != nil {
 		return []Damage{{damagedRequest, "table idempotency", "an entry has not the layout that it should have"}}
 	}
+	if m.authentic(f.system, key) != nil {
+		return []Damage{{damagedRequest, "table idempotency", "an entry does not authenticate: it was changed or belongs elsewhere"}}
+	}
 	if tx.Get(kv.Expiry, expiryKey(m.expires, expiryIdempotency, key)) == nil {
 		return []Damage{{damagedExpiry, "an idempotency key", "nothing will forget it when its time comes"}}
 	}

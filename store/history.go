@@ -21,7 +21,11 @@ func (s *Store) history(ctx context.Context, sc scope, id string) (out []Revisio
 			return err
 		}
 		if f.visibleRevision() == 0 {
-			return ErrNotFound
+			return s.absent(sc, dom, access.ActionHistory)
+		}
+		sc, err := s.sight(tx, sc, dom, id, access.ActionHistory)
+		if err != nil {
+			return err
 		}
 		for _, number := range revisionNumbers(tx, revisionsPrefix(coll.doc.UID, id)) {
 			info, err := s.revisionInfo(tx, sc, dom, id, number)
@@ -43,6 +47,22 @@ func (s *Store) history(ctx context.Context, sc scope, id string) (out []Revisio
 	return out, err
 }
 
+// sight settles the decision for the current revision, which is opened only
+// where a condition asks for it.
+func (s *Store) sight(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, a access.Action) (scope, error) {
+	if sc.base.Settled() {
+		return sc, nil
+	}
+	f, err := s.findCurrent(tx, sc.collection, dom, id)
+	if err != nil {
+		return sc, err
+	}
+	if sc = sc.on(id, f.revision.header.labels); !sc.allows(a) {
+		return sc, errHidden
+	}
+	return sc, nil
+}
+
 func (s *Store) revisionInfo(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, number uint64) (RevisionInfo, error) {
 	rev, _, err := s.openRevision(tx, sc.collection, dom, id, number)
 	if err != nil {
@@ -51,9 +71,12 @@ func (s *Store) revisionInfo(tx kv.ReadTx, sc scope, dom *envelope.Domain, id st
 	if sc.collection.expired(&rev.header, s.now()) {
 		return RevisionInfo{}, ErrNotFound
 	}
+	if sc = sc.onOld(id, rev.header.labels); !sc.allows(access.ActionHistory) {
+		return RevisionInfo{}, errHidden
+	}
 	info := RevisionInfo{Revision: number, CreatedAt: rev.header.updated}
 	for _, path := range rev.header.fields {
-		if sc.decision.Read(access.ActionHistory, path).Kind != access.None {
+		if sc.read(access.ActionHistory, path).Kind != access.None {
 			info.Fields = append(info.Fields, path)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 
 	"strongroom/internal/audit"
 	"strongroom/store"
-	"strongroom/store/kv"
 )
 
 // sameObject compares two JSON texts whatever the order of their members.
@@ -72,28 +71,5 @@ func sound(t testing.TB, s *store.Store) {
 	}
 }
 
-// entries returns every entry of a table.
-func entries(t testing.TB, e kv.Engine, table kv.Table) (all []kv.Entry) {
-	t.Helper()
-	err := e.View(context.Background(), func(tx kv.ReadTx) error {
-		all = nil
-		tx.Scan(table, nil, nil, func(key, value []byte) bool {
-			all = append(all, kv.Entry{Table: table, Key: bytes.Clone(key), Value: bytes.Clone(value)})
-			return true
-		})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// meddle changes tables as somebody would who can write the disk.
-func meddle(t testing.TB, e kv.Engine, fn func(tx kv.Tx)) {
-	t.Helper()
-	err := e.Update(context.Background(), kv.Interactive, 1<<16, func(tx kv.Tx) error { fn(tx); return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// long reports whether the tests that take minutes are to run in full.
+func long() bool { return os.Getenv("STRONGROOM_LONG") == "1" }

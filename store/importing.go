@@ -16,8 +16,8 @@ import (
 // Bounds of a chunk of an import: what is sealed side by side and stored in
 // one transaction.
 const (
-	chunkLines = 256
-	chunkBytes = 256 << 10
+	chunkLines = 512
+	chunkBytes = 512 << 10
 )
 
 // line is one line of an import under way.
@@ -171,7 +171,11 @@ func (im *importer) seal(chunk []line, gap uint64) {
 			return
 		}
 		w := writer{s: im.s, sc: sc, action: access.ActionImport, now: im.s.now().UTC().Truncate(time.Microsecond)}
-		d, err := w.fresh(l.result.ID, l.input)
+		err := sc.ownID(access.ActionImport, l.input)
+		var d draft
+		if err == nil {
+			d, err = w.fresh(l.result.ID, l.input)
+		}
 		if err == nil {
 			l.sealed, err = im.s.seal(dom, sc.collection, operation, found{floor: floor + gap}, d)
 		}

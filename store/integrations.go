@@ -204,6 +204,8 @@ func (s *Store) UndeleteIntegration(ctx context.Context, c Caller, name string) 
 		return out, ErrNotFound
 	case in.doc.DestroyAt == nil:
 		return out, fmt.Errorf("%w: the integration is not deleted", ErrConflict)
+	case !s.now().Before(*in.doc.DestroyAt):
+		return out, fmt.Errorf("%w: the integration's keys are being destroyed", ErrConflict) // or are already
 	}
 	in, err = s.changeIntegration(ctx, op, in, func(doc *integrationDoc) { doc.DestroyAt = nil })
 	if err != nil {

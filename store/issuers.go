@@ -51,7 +51,8 @@ type IssuerRule struct {
 type issuerDoc struct {
 	UID       uid.UID    `json:"uid"`
 	Spec      IssuerSpec `json:"spec"`
-	Clients   []uid.UID  `json:"clients"` // by rule
+	Clients   []uid.UID  `json:"clients"`          // by rule
+	Makers    []uid.UID  `json:"makers,omitempty"` // who has said what it vouches for; see kinship
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
 }
@@ -104,26 +105,65 @@ func (s *Store) PutIssuer(ctx context.Context, c Caller, name string, spec Issue
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
 	cat := s.catalog.Load()
+	next, ready, err := s.issuerChange(cat, c, name, spec, p)
+	if err != nil {
+		return out, res, err
+	}
+	if s.waits(c, cat, func() bool { return s.widerIssuer(cat, cat.issuers[name], next) }) {
+		doc, err := json.Marshal(spec)
+		if err != nil {
+			return out, res, fmt.Errorf("store: encode issuer: %w", err)
+		}
+		return out, res, s.hold(ctx, op, changeDoc{Kind: changePutIssuer, Name: name, Document: doc, Base: next.version - 1}, controlChange{})
+	}
+	if err := s.change(ctx, op, ready); err != nil {
+		return out, res, err
+	}
+	return next.describe(), PutResult{Created: next.version == 1}, nil
+}
+
+// issuerChange makes ready what saves an issuer. Nobody has one vouch for
+// itself.
+func (s *Store) issuerChange(cat *catalog, c Caller, name string, spec IssuerSpec, p Precondition) (*issuer, controlChange, error) {
 	old := cat.issuers[name]
 	if old == nil && cat.damage(kindIssuer, name) != nil {
-		return out, res, fmt.Errorf("%w: issuer %s; delete it and put it again", ErrIntegrity, name)
+		return nil, controlChange{}, fmt.Errorf("%w: issuer %s; delete it and put it again", ErrIntegrity, name)
 	}
 	clients, err := cat.checkIssuer(name, spec)
 	if err != nil {
-		return out, res, err
+		return nil, controlChange{}, err
 	}
 	next := s.nextIssuer(old, name, spec, clients)
-	if err := p.check(next.version - 1); err != nil {
-		return out, res, err
+	next.doc.Makers = cat.makersBy(c.ClientUID)
+	if old != nil {
+		next.doc.Makers = union(next.doc.Makers, old.doc.Makers)
 	}
-	err = s.change(ctx, op, controlChange{
+	for _, named := range next.vouchesAnew(old) {
+		if named == c.ClientUID {
+			return nil, controlChange{}, ErrSelfEdit
+		}
+	}
+	return next, controlChange{
 		writes:  []controlWrite{{kind: kindIssuer, id: name, replaces: next.version - 1, doc: next.doc}},
 		publish: func(cat *catalog) { cat.issuers[name] = next; cat.vouch() },
-	})
-	if err != nil {
-		return out, res, err
+	}, p.check(next.version - 1)
+}
+
+// vouchesAnew returns the clients that an issuer stands for by a rule that it
+// did not have before.
+func (i *issuer) vouchesAnew(old *issuer) (clients []uid.UID) {
+	had := map[string]bool{}
+	if old != nil {
+		for n := range old.doc.Clients {
+			had[old.credential(n)] = true
+		}
 	}
-	return next.describe(), PutResult{Created: old == nil}, nil
+	for n, named := range i.doc.Clients {
+		if !had[i.credential(n)] {
+			clients = append(clients, named)
+		}
+	}
+	return clients
 }
 
 func (s *Store) nextIssuer(old *issuer, name string, spec IssuerSpec, clients []uid.UID) *issuer {

@@ -20,7 +20,7 @@ import (
 //	Labels       C | key | 00 | value | 00 | id
 //	Changes      C | u64 commit sequence number
 //	Expiry       u64 unix microseconds | u8 kind | what the kind needs
-//	Idempotency  32-byte keyed MAC of client, route and key
+//	Idempotency  32-byte keyed MAC of client, collection (or client it is about), route and key
 //	Counters     C | name
 //	Keysets      I | u8 purpose | u32 generation
 //	Generations  I
@@ -46,12 +46,13 @@ func revisionKey(c uid.UID, id string, revision uint64) []byte {
 	return binary.BigEndian.AppendUint64(revisionsPrefix(c, id), revision)
 }
 
-// revisionOfKey returns the last member of a revision's key.
-func revisionOfKey(key []byte) uint64 {
-	if len(key) < 8 {
+// revisionOfKey returns the last member of a revision's key, 0 for what is not
+// the key of one of the record that prefix is of.
+func revisionOfKey(key, prefix []byte) uint64 {
+	if len(key) != len(prefix)+8 {
 		return 0
 	}
-	return binary.BigEndian.Uint64(key[len(key)-8:])
+	return binary.BigEndian.Uint64(key[len(prefix):])
 }
 
 // splitRevisionKey takes a revision's key apart; ok is false for what is not
@@ -61,7 +62,7 @@ func splitRevisionKey(key []byte) (c uid.UID, id string, revision uint64, ok boo
 		return c, "", 0, false
 	}
 	copy(c[:], key)
-	return c, string(key[len(c) : len(key)-9]), revisionOfKey(key), true
+	return c, string(key[len(c) : len(key)-9]), binary.BigEndian.Uint64(key[len(key)-8:]), true
 }
 
 func indexPrefix(c uid.UID, path string, generation uint32, token []byte) []byte {

@@ -23,11 +23,13 @@ type walk struct {
 	sc     scope
 	action access.Action
 	next   proposer
-	match  func(id string, rev *revision, opener envelope.Opener) (bool, error)
+	match  func(sc scope, rev *revision, opener envelope.Opener) (bool, error)
 	fields []string
 	all    bool // all fields; else only those of fields
 	limit  int
 	final  bool // a key that is not known is damage: the keysets were just refreshed
+	met    bool // the index proposed a record
+	ahead  bool // it only looks whether there is another record
 }
 
 // maxPageBytes bounds the values that a page holds in memory; a page beyond it
@@ -38,13 +40,24 @@ const maxPageBytes = 8 << 20
 // positions, until visit returns false.
 type proposer func(tx kv.ReadTx, dom *envelope.Domain, after string, visit func(position, id string) bool)
 
-// page collects up to limit records after a position. It returns the position
-// to go on from, "" at the end. A page can be short: what is not the caller's
-// to see is left out after it was looked at.
+// page collects a page and waits for what the client's budgets ask.
 func (w *walk) page(ctx context.Context, position string) (records []Record, next string, err error) {
+	records, next, err = w.collect(ctx, position)
+	if err == nil {
+		err = w.sc.spending.settle(ctx)
+	}
+	return records, next, err
+}
+
+// collect collects up to limit records after a position. It returns the position
+// to go on from, "" at the end. A page can be short: what is not the caller's
+// to see is left out after it was looked at, and where a budget of exposure ends the
+// page does. A caller that conditions keep records from is told of a next page
+// only when there is a record on it: else it would learn that there are others.
+func (w *walk) collect(ctx context.Context, position string) (records []Record, next string, err error) {
 	size := 0
 	for {
-		done, seen := true, 0
+		done, seen, spent := true, 0, false
 		began := w.s.now()
 		w.final = false
 		err = w.s.view(ctx, w.sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
@@ -57,12 +70,21 @@ func (w *walk) page(ctx context.Context, position string) (records []Record, nex
 					done = false
 					return false
 				}
+				w.met = true
 				failed = w.visit(tx, dom, id, &records)
-				if failed == nil {
+				switch {
+				case failed == nil:
 					position = at
+				case isExhausted(failed) && len(records) > 0:
+					failed, spent, done = nil, true, false
+					return false
 				}
 				return failed == nil
 			})
+			if !w.met {
+				w.met = true
+				_ = w.s.absent(w.sc, dom, w.action)
+			}
 			return failed
 		})
 		switch {
@@ -70,10 +92,26 @@ func (w *walk) page(ctx context.Context, position string) (records []Record, nex
 			return nil, "", err
 		case done:
 			return records, "", nil
-		case len(records) == w.limit || size > maxPageBytes:
-			return records, position, nil
+		case len(records) == w.limit || size > maxPageBytes || spent:
+			more, err := w.more(ctx, position)
+			return records, more, err
 		}
 	}
+}
+
+// more returns the position if a record that the caller may see comes after
+// it, else "".
+func (w *walk) more(ctx context.Context, position string) (string, error) {
+	if w.ahead || w.sc.base.Settled() {
+		return position, nil
+	}
+	next := *w
+	next.ahead, next.limit, next.fields, next.all = true, 1, nil, false
+	records, _, err := next.collect(ctx, position)
+	if err != nil || len(records) == 0 {
+		return "", err
+	}
+	return position, nil
 }
 
 func sizeOfFields(records []Record) (size int) {
@@ -94,7 +132,8 @@ func (w *walk) visit(tx kv.ReadTx, dom *envelope.Domain, id string, records *[]R
 		return err // a refresh may cure it
 	case errors.Is(err, ErrIntegrity):
 		w.s.noteDamage(w.sc.collection, id, err)
-		rec, ok = Record{ID: id, Damaged: true}, true
+		// What its labels were nobody knows: who needs them is not told of it.
+		rec, ok = Record{ID: id, Damaged: true}, !w.sc.base.Depends(w.action)
 	case err != nil:
 		return err
 	}
@@ -113,11 +152,15 @@ func (w *walk) look(tx kv.ReadTx, dom *envelope.Domain, id string) (Record, bool
 	if coll.expired(&f.revision.header, w.s.now()) {
 		return Record{}, false, nil
 	}
-	if ok, err := w.match(id, &f.revision, f.opener); !ok || err != nil {
+	sc := w.sc.on(id, f.revision.header.labels)
+	if !sc.allows(w.action) {
+		return Record{}, false, nil
+	}
+	if ok, err := w.match(sc, &f.revision, f.opener); !ok || err != nil {
 		return Record{}, false, err
 	}
 	rec := describe(coll, id, f.state.revision, &f.revision.header, &f.state)
-	err = w.s.revealAs(w.action, &rec, w.sc, &f.revision, f.opener, ReadOptions{Fields: w.fields, Metadata: !w.all && w.fields == nil})
+	err = w.s.revealAs(w.action, &rec, sc, &f.revision, f.opener, dom, ReadOptions{Fields: w.fields, Metadata: !w.all && w.fields == nil})
 	return rec, true, err
 }
 
@@ -155,7 +198,7 @@ func (s *Store) listing(c Caller, sc scope, action access.Action, o ListOptions)
 	q.addTime("valid", o.ValidUntilBefore)
 	q.add(o.Fields...)
 	w := &walk{s: s, sc: sc, action: action, fields: o.Fields, all: o.AllFields, limit: o.Limit}
-	w.match = func(_ string, rev *revision, _ envelope.Opener) (bool, error) { return o.matches(&rev.header), nil }
+	w.match = func(_ scope, rev *revision, _ envelope.Opener) (bool, error) { return o.matches(&rev.header), nil }
 	switch {
 	case !o.UpdatedAfter.IsZero():
 		w.next = byChange(sc.collection, o.UpdatedAfter)

@@ -26,6 +26,7 @@ func (s *Store) load(ctx context.Context) error {
 		return engineError(err)
 	}
 	l.catalog.repolicy(s.dev)
+	s.enforce(l.catalog)
 	s.catalog.Store(l.catalog)
 	return nil
 }
@@ -36,6 +37,7 @@ type loader struct {
 	catalog      *catalog
 	byUID        map[uid.UID]*integration
 	clientsByUID map[uid.UID]*client
+	governed     bool
 }
 
 func (l *loader) read(tx kv.ReadTx) error {
@@ -51,11 +53,13 @@ func (l *loader) read(tx kv.ReadTx) error {
 	openControl(l.system, tx, kindEnded, func(id string, _ uint64, doc endedDoc) {
 		_ = l.s.ended.add(id, doc, false) // errEnded: it is there already
 	}, l.damaged(kindEnded))
+	l.limits(tx)
 	openControl(l.system, tx, kindPurge, func(id string, v uint64, doc purgeDoc) {
 		if u, err := uid.Parse(id); err == nil {
 			l.catalog.purges[u] = &purge{doc: doc, version: v}
 		}
 	}, l.damaged(kindPurge))
+	l.governance(tx)
 	l.clock(tx)
 	return nil
 }
@@ -64,7 +68,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 func (l *loader) settings(tx kv.ReadTx) (err error) {
 	found := false
 	openControl(l.system, tx, kindSettings, func(_ string, _ uint64, doc settingsDoc) {
-		found = true
+		found, l.governed = true, doc.Governed
 		if l.s.catalog.Load() == nil { // it never changes, and others read it
 			l.s.dev = doc.Dev
 		}

@@ -7,6 +7,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 )
 
@@ -39,6 +40,9 @@ func (s *Store) start(c Caller, action access.Action, t target) *operation {
 		Address: c.Address, RequestID: c.RequestID, TraceParent: c.TraceParent,
 		Action: string(action), Integration: loggable(t.integration), Collection: loggable(t.collection),
 		Record: loggable(t.record), Target: loggable(t.control),
+	}
+	if ValidPurpose(c.Purpose) {
+		op.entry.Purpose = c.Purpose
 	}
 	return op
 }
@@ -129,7 +133,9 @@ func outcome(err error) (audit.Result, string) {
 	switch {
 	case err == nil:
 		return audit.Allowed, ""
-	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated):
+	case errors.As(err, new(*ChangePending)):
+		return audit.Allowed, Code(err)
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrUnauthenticated), errors.Is(err, errHidden), isExhausted(err):
 		return audit.Denied, Code(err)
 	}
 	return audit.Failed, Code(err)
@@ -142,6 +148,10 @@ var codes = []struct {
 	code string
 }{
 	{ErrUnauthenticated, "unauthenticated"},
+	{ErrSelfEdit, "self_edit"},
+	{ErrSameHand, "same_hand"},
+	{ErrApprovalRequired, "approval_required"},
+	{ErrLastAdministrator, "last_administrator"},
 	{ErrForbidden, "forbidden"},
 	{ErrNotFound, "not_found"},
 	{ErrExists, "already_exists"},
@@ -160,6 +170,7 @@ var codes = []struct {
 	{ErrOutcomeUnknown, "outcome_unknown"},
 	{ErrCursor, "invalid_cursor"},
 	{ErrBusy, "busy"},
+	{limits.ErrExposure, "exposure_exhausted"},
 }
 
 // Code returns the code of an error; "internal" for one that no caller should
@@ -167,7 +178,10 @@ var codes = []struct {
 func Code(err error) string {
 	var bad *Invalid
 	var replayed *SecretReplayed
+	var pending *ChangePending
 	switch {
+	case errors.As(err, &pending):
+		return "change_pending"
 	case errors.As(err, &bad):
 		return "invalid"
 	case errors.As(err, &replayed):
@@ -183,7 +197,7 @@ func Code(err error) string {
 
 // Codes returns every code that Code can give.
 func Codes() []string {
-	all := []string{"invalid", "secret_replayed", "internal"}
+	all := []string{"invalid", "secret_replayed", "change_pending", "internal"}
 	for _, c := range codes {
 		all = append(all, c.code)
 	}

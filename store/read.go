@@ -24,10 +24,16 @@ func (s *Store) GetRecord(ctx context.Context, c Caller, ref RecordRef, o ReadOp
 	if err := checkRecordID("", ref.Record); err != nil {
 		return rec, ErrNotFound
 	}
+	if sc.permit, err = s.permitFor(ctx, op, sc, ref.Record, o); err != nil {
+		return rec, err
+	}
 	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 		rec, err = s.read(tx, sc, dom, ref.Record, o)
 		return err
 	})
+	if err == nil {
+		err = sc.spending.settle(ctx)
+	}
 	if err != nil {
 		return Record{}, err
 	}
@@ -68,57 +74,86 @@ func (s *Store) read(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, o 
 		return Record{}, err
 	}
 	if !f.exists || f.state.life == deleted {
-		return Record{}, ErrNotFound
+		return Record{}, s.absent(sc, dom, access.ActionRead)
 	}
-	number, err := s.pick(tx, sc, dom, id, &f, o)
+	number, sc, err := s.pick(tx, sc, dom, id, &f, o)
 	if err != nil {
 		return Record{}, err
 	}
 	rev, opener, err := s.openRevision(tx, sc.collection, dom, id, number)
+	current := number == f.state.revision
 	switch {
-	case number == f.state.revision && errors.Is(err, ErrNotFound):
+	case current && errors.Is(err, ErrNotFound):
 		return Record{}, damaged("revision", errMissing)
+	case errors.Is(err, ErrNotFound):
+		return Record{}, s.absent(sc, dom, access.ActionHistory)
 	case err != nil:
 		return Record{}, err
 	case sc.collection.expired(&rev.header, s.now()):
 		return Record{}, ErrNotFound
 	}
+	if sc, err = sc.reading(id, rev.header.labels, current); err != nil {
+		return Record{}, err
+	}
 	rec := describe(sc.collection, id, number, &rev.header, &f.state)
-	return rec, s.reveal(&rec, sc, &rev, opener, o)
+	return rec, s.reveal(&rec, sc, &rev, opener, dom, o)
+}
+
+// reading settles the decision for the revision that a read is about.
+func (sc scope) reading(id string, labels []Label, current bool) (scope, error) {
+	if !current {
+		if sc = sc.onOld(id, labels); !sc.allows(access.ActionHistory) {
+			return sc, errHidden
+		}
+		return sc, nil
+	}
+	if sc = sc.on(id, labels); !sc.allows(access.ActionRead) {
+		return sc, errHidden
+	}
+	return sc, nil
 }
 
 // pick chooses the revision that a read is about. One that is not current
-// needs the action history, and that the current one is not erased.
-func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f *found, o ReadOptions) (uint64, error) {
+// needs the action history, and that the current one is not erased and not
+// kept from the caller.
+func (s *Store) pick(tx kv.ReadTx, sc scope, dom *envelope.Domain, id string, f *found, o ReadOptions) (uint64, scope, error) {
 	current := f.state.revision
 	if !o.Previous && (o.Revision == 0 || o.Revision == current) {
-		return current, nil
+		return current, sc, nil
 	}
-	if !sc.decision.Allows(access.ActionHistory) {
-		return 0, ErrForbidden
+	if !sc.decision.Could(access.ActionHistory) {
+		return 0, sc, ErrForbidden
 	}
 	rev, _, err := s.openRevision(tx, sc.collection, dom, id, current)
 	if errors.Is(err, ErrNotFound) {
-		return 0, damaged("revision", errMissing)
+		return 0, sc, damaged("revision", errMissing)
 	}
 	if err != nil {
-		return 0, err
+		return 0, sc, err
 	}
 	if sc.collection.expired(&rev.header, s.now()) {
-		return 0, ErrNotFound
+		return 0, sc, ErrNotFound
+	}
+	if sc = sc.on(id, rev.header.labels); !sc.allows(access.ActionRead) || !sc.allows(access.ActionHistory) {
+		return 0, sc, errHidden
 	}
 	if !o.Previous {
-		return o.Revision, nil
+		return o.Revision, sc, nil
 	}
+	return previousRevision(tx, sc, id, current)
+}
+
+func previousRevision(tx kv.ReadTx, sc scope, id string, current uint64) (uint64, scope, error) {
 	previous := uint64(0)
-	tx.ScanBack(kv.Revisions, revisionsPrefix(sc.collection.doc.UID, id), revisionKey(sc.collection.doc.UID, id, current), func(key, _ []byte) bool {
-		previous = revisionOfKey(key)
-		return false
+	prefix := revisionsPrefix(sc.collection.doc.UID, id)
+	tx.ScanBack(kv.Revisions, prefix, revisionKey(sc.collection.doc.UID, id, current), func(key, _ []byte) bool {
+		previous = revisionOfKey(key, prefix)
+		return previous == 0
 	})
 	if previous == 0 {
-		return 0, ErrNotFound
+		return 0, sc, ErrNotFound
 	}
-	return previous, nil
+	return previous, sc, nil
 }
 
 func describe(coll *collection, id string, number uint64, h *header, st *state) Record {
@@ -130,15 +165,15 @@ func describe(coll *collection, id string, number uint64, h *header, st *state) 
 }
 
 // reveal opens the fields that the caller may see into the record.
-func (s *Store) reveal(rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
+func (s *Store) reveal(rec *Record, sc scope, rev *revision, opener envelope.Opener, dom *envelope.Domain, o ReadOptions) error {
 	action := access.ActionRead
 	if !rec.Current {
 		action = access.ActionHistory
 	}
-	return s.revealAs(action, rec, sc, rev, opener, o)
+	return s.revealAs(action, rec, sc, rev, opener, dom, o)
 }
 
-func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revision, opener envelope.Opener, o ReadOptions) error {
+func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revision, opener envelope.Opener, dom *envelope.Domain, o ReadOptions) error {
 	rec.ETag = etag(rec.Revision, rev.header.operation, sc, o.Fields, o.Metadata)
 	if slices.Contains(o.IfNone, rec.ETag) {
 		rec.NotModified = true
@@ -149,10 +184,19 @@ func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revis
 	}
 	rec.HasFields = true
 	v := viewer{action: action, sc: sc, wanted: o.Fields, rec: rec}
-	if rev.header.schemaVersion == sc.collection.doc.SchemaVersion {
-		return v.direct(rev, opener)
+	masked, err := sc.spending.claim(&v, rev)
+	switch {
+	case err != nil:
+		return err
+	case masked:
+		rec.ETag = maskedTag(rec, rev, sc, o.Fields)
+		v.redact(rev)
+		return nil
 	}
-	return v.resplit(rev, opener)
+	if rev.header.schemaVersion == sc.collection.doc.SchemaVersion {
+		return v.direct(rev, opener, dom)
+	}
+	return v.resplit(rev, opener, dom)
 }
 
 // viewer applies the caller's grants to the fields of a revision.
@@ -164,7 +208,7 @@ type viewer struct {
 }
 
 // direct judges each field by its name first, and opens only what may be seen.
-func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
+func (v *viewer) direct(rev *revision, opener envelope.Opener, dom *envelope.Domain) error {
 	size := 0
 	for _, sealed := range rev.sealed {
 		size += len(sealed)
@@ -182,7 +226,7 @@ func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
 			return openError(err)
 		}
 		buf = next
-		v.add(path, buf[from:len(buf):len(buf)], grant)
+		v.add(path, buf[from:len(buf):len(buf)], grant, dom)
 	}
 	return nil
 }
@@ -190,14 +234,14 @@ func (v *viewer) direct(rev *revision, opener envelope.Opener) error {
 // resplit opens a revision that was written under an older schema: its parents
 // are split by the current one before any rule applies, since a field may since
 // have become one of its own.
-func (v *viewer) resplit(rev *revision, opener envelope.Opener) error {
+func (v *viewer) resplit(rev *revision, opener envelope.Opener, dom *envelope.Domain) error {
 	values, err := openAll(rev, opener)
 	if err != nil {
 		return err
 	}
 	for _, value := range v.sc.collection.schema.Resplit(values) {
 		if grant, wanted := v.grant(value.Path); wanted && grant.Kind != access.None {
-			v.add(value.Path, value.JSON, grant)
+			v.add(value.Path, value.JSON, grant, dom)
 		}
 	}
 	return nil
@@ -209,17 +253,20 @@ func (v *viewer) grant(path string) (access.Grant, bool) {
 	if v.wanted != nil && !selected(v.wanted, path) {
 		return access.Grant{}, false
 	}
-	grant := v.sc.decision.Read(v.action, path)
+	grant := v.may(path)
 	if grant.Kind == access.None {
 		v.rec.Withheld = append(v.rec.Withheld, path)
 	}
 	return grant, true
 }
 
-func (v *viewer) add(path string, json []byte, grant access.Grant) {
+// may returns how the caller may see a field.
+func (v *viewer) may(path string) access.Grant { return v.sc.restrain(path, v.sc.read(v.action, path)) }
+
+func (v *viewer) add(path string, json []byte, grant access.Grant, dom *envelope.Domain) {
 	if grant.Kind == access.Masked {
 		v.rec.Masked = append(v.rec.Masked, path)
-		json = access.Mask(nil, grant.Mask, json)
+		json = access.Mask(nil, grant.Mask, json, dom)
 	}
 	v.rec.Fields = append(v.rec.Fields, schema.Value{Path: path, JSON: json})
 }
@@ -255,31 +302,37 @@ func (s *Store) GetField(ctx context.Context, c Caller, ref RecordRef, path stri
 	if err != nil {
 		return out, err
 	}
-	if sc.decision.Read(readAction(o), path).Kind == access.None && sc.decision.Read(access.ActionRead, path).Kind == access.None {
+	if sc.decision.CouldRead(readAction(o), path).Kind == access.None && sc.decision.CouldRead(access.ActionRead, path).Kind == access.None {
 		if _, declared := sc.collection.names[path]; declared {
 			op.entry.Withheld = []string{path}
 		}
 		return out, ErrForbidden
 	}
 	o.Fields = []string{path}
+	if sc.permit, err = s.permitFor(ctx, op, sc, ref.Record, o); err != nil {
+		return out, err
+	}
 	var rec Record
 	err = s.view(ctx, sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 		rec, err = s.read(tx, sc, dom, ref.Record, o)
 		return err
 	})
+	if err == nil {
+		err = sc.spending.settle(ctx)
+	}
 	if err != nil {
 		return out, err
 	}
 	op.disclose(&rec)
-	return pickField(sc.collection, &rec, path)
+	return pickField(sc, readAction(o), &rec, path)
 }
 
-func pickField(coll *collection, rec *Record, path string) (FieldValue, error) {
+func pickField(sc scope, action access.Action, rec *Record, path string) (FieldValue, error) {
 	out := FieldValue{Revision: rec.Revision, ETag: rec.ETag}
 	if rec.NotModified {
 		return out, nil
 	}
-	if f, ok := coll.schema.Field(path); ok {
+	if f, ok := sc.collection.schema.Field(path); ok {
 		out.Base64 = f.Base64
 	}
 	out.Masked = slices.Contains(rec.Masked, path)
@@ -290,7 +343,7 @@ func pickField(coll *collection, rec *Record, path string) (FieldValue, error) {
 		}
 	}
 	if slices.Contains(rec.Withheld, path) {
-		return FieldValue{}, ErrForbidden
+		return FieldValue{}, sc.whyWithheld(action, path)
 	}
 	return FieldValue{}, ErrNotFound
 }

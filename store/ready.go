@@ -12,11 +12,7 @@ import (
 // Ready says why the store is not as well as it should be; nothing when it is.
 func (s *Store) Ready() (reasons []Reason) {
 	for _, d := range s.domains.Health() {
-		reasons = append(reasons, Reason{
-			Code: "key_service_unavailable", Degraded: d.Serving,
-			Detail: fmt.Sprintf("%s has been away since %s; %s serves with the keys held in memory until %s (%s)",
-				s.keys.Name(), d.Since.UTC().Format(time.RFC3339), s.domainName(d.Integration), d.Until.UTC().Format(time.RFC3339), d.Reason),
-		})
+		reasons = append(reasons, s.reasonOf(d))
 	}
 	cat := s.catalog.Load()
 	if n := len(cat.damaged); n > 0 {
@@ -29,7 +25,30 @@ func (s *Store) Ready() (reasons []Reason) {
 			}
 		}
 	}
-	return reasons
+	return append(reasons, s.governanceReasons(cat)...)
+}
+
+// reasonOf says what is wrong with a key domain. An integration whose key is
+// refused is its own trouble alone; without the system domain nothing is well.
+func (s *Store) reasonOf(d envelope.Degraded) Reason {
+	since := d.Since.UTC().Format(time.RFC3339)
+	switch {
+	case d.Damaged:
+		return Reason{
+			Code: "integrity", Degraded: !d.Integration.IsZero(),
+			Detail: fmt.Sprintf("a keyset of %s failed its integrity check; run fsck (%s)", s.domainName(d.Integration), d.Reason),
+		}
+	case d.Refused:
+		return Reason{
+			Code: "key_refused", Degraded: !d.Integration.IsZero(),
+			Detail: fmt.Sprintf("%s has refused the key of %s since %s (%s)", s.keys.Name(), s.domainName(d.Integration), since, d.Reason),
+		}
+	}
+	return Reason{
+		Code: "key_service_unavailable", Degraded: d.Serving,
+		Detail: fmt.Sprintf("%s has been away since %s; %s serves with the keys held in memory until %s (%s)",
+			s.keys.Name(), since, s.domainName(d.Integration), d.Until.UTC().Format(time.RFC3339), d.Reason),
+	}
 }
 
 // domainName names a key domain for people.

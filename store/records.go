@@ -19,7 +19,10 @@ func (s *Store) CreateRecord(ctx context.Context, c Caller, ref CollectionRef, i
 	} else if err := checkRecordID("/id", id); err != nil {
 		return res, err
 	}
-	return s.write(ctx, op, ref, id, o, func(sc scope, f *found) (draft, error) {
+	return s.write(ctx, op, ref, id, o, nil, func(sc scope, f *found) (draft, error) {
+		if err := sc.ownID(access.ActionCreate, in); err != nil {
+			return draft{}, err
+		}
 		if f.visibleRevision() != 0 {
 			return draft{}, ErrExists
 		}
@@ -27,22 +30,33 @@ func (s *Store) CreateRecord(ctx context.Context, c Caller, ref CollectionRef, i
 	})
 }
 
+// ownID refuses an id of the caller's where it depends on the record whether
+// the caller may create it: a record of that id that it may not see could not be
+// kept secret.
+func (sc scope) ownID(a access.Action, in RecordInput) error {
+	if in.ID != "" && !sc.base.Allows(a) {
+		return &FieldsForbidden{Pointers: []string{"/id"}}
+	}
+	return nil
+}
+
 func (s *Store) writer(sc scope, op *operation) *writer {
 	return &writer{s: s, sc: sc, action: op.action(), now: s.now().UTC().Truncate(time.Microsecond)}
 }
 
 // write authorises, claims the idempotency key and runs a write of one record.
-func (s *Store) write(ctx context.Context, op *operation, ref CollectionRef, id string, o WriteOptions, make func(scope, *found) (draft, error)) (res WriteResult, err error) {
+// needs says what is needed of a record that is there.
+func (s *Store) write(ctx context.Context, op *operation, ref CollectionRef, id string, o WriteOptions, needs func(scope) bool, make func(scope, *found) (draft, error)) (res WriteResult, err error) {
 	sc, err := s.authorise(op.caller, op.action(), ref)
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, op.caller, o)
+	cl, err := s.claim(ctx, op.caller, sc.collection.doc.UID, o)
 	if err != nil {
 		return res, err
 	}
 	defer cl.release()
-	w := &write{s: s, op: op, ref: ref, sc: sc, claim: cl, pre: o.Precondition, draft: make, id: id}
+	w := &write{s: s, op: op, ref: ref, sc: sc, claim: cl, pre: o.Precondition, draft: make, needs: needs, id: id}
 	if res, ok := w.replayed(); ok {
 		return res, nil
 	}
@@ -63,19 +77,23 @@ func (s *Store) PutRecord(ctx context.Context, c Caller, ref RecordRef, in Recor
 	if err := checkRecordID("", ref.Record); err != nil {
 		return res, err
 	}
-	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
+	needs := op.changing
+	if action == access.ActionCreate {
+		needs = nil
+	}
+	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, needs, func(sc scope, f *found) (draft, error) {
 		return s.put(sc, op, f, ref.Record, in)
 	})
 }
 
 // putAction says what a PUT may be: an update, a creation for whoever may only
-// create.
+// create, of any record: the id is the caller's.
 func (s *Store) putAction(c Caller, ref RecordRef, o WriteOptions) (access.Action, error) {
 	_, err := s.authorise(c, access.ActionUpdate, ref.CollectionRef)
 	if err == nil && !o.Absent {
 		return access.ActionUpdate, nil
 	}
-	if _, again := s.authorise(c, access.ActionCreate, ref.CollectionRef); again == nil {
+	if sc, again := s.authorise(c, access.ActionCreate, ref.CollectionRef); again == nil && sc.decision.Allows(access.ActionCreate) {
 		return access.ActionCreate, nil
 	}
 	return access.ActionUpdate, err
@@ -84,8 +102,11 @@ func (s *Store) putAction(c Caller, ref RecordRef, o WriteOptions) (access.Actio
 func (s *Store) put(sc scope, op *operation, f *found, id string, in RecordInput) (draft, error) {
 	w := s.writer(sc, op)
 	if f.visibleRevision() == 0 {
-		if !sc.decision.Allows(access.ActionCreate) {
+		if !sc.base.Allows(access.ActionCreate) {
 			return draft{}, ErrNotFound
+		}
+		if f.hidden {
+			return draft{}, ErrExists
 		}
 		w.action = access.ActionCreate
 		return w.fresh(id, in)
@@ -100,7 +121,7 @@ func (s *Store) put(sc scope, op *operation, f *found, id string, in RecordInput
 func (s *Store) PatchRecord(ctx context.Context, c Caller, ref RecordRef, in RecordInput, o WriteOptions) (res WriteResult, err error) {
 	op := s.start(c, access.ActionUpdate, recordTarget(ref))
 	defer func() { err = op.end(err) }()
-	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
+	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, op.changing, func(sc scope, f *found) (draft, error) {
 		if f.visibleRevision() == 0 {
 			return draft{}, ErrNotFound
 		}
@@ -121,7 +142,7 @@ func (s *Store) RollbackRecord(ctx context.Context, c Caller, ref RecordRef, rev
 	if err != nil {
 		return res, err
 	}
-	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, func(sc scope, f *found) (draft, error) {
+	return s.write(ctx, op, ref.CollectionRef, ref.Record, o, op.changing, func(sc scope, f *found) (draft, error) {
 		return s.rolledBack(sc, op, f, ref.Record, old)
 	})
 }

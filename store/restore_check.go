@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -156,7 +157,7 @@ func (s *Store) lost(ctx context.Context, now *Store, sequence uint64) (*LostRep
 	}
 	lost := &LostReport{}
 	err := now.scan(ctx, kv.Changes, nil, nil, noWork, func(_ kv.ReadTx, key, _ []byte) {
-		if len(key) > 8 && revisionOfKey(key) > sequence {
+		if n := len(key) - 8; n > 0 && binary.BigEndian.Uint64(key[n:]) > sequence {
 			lost.Changed++
 		}
 	})

@@ -25,26 +25,37 @@ func (s *Store) PutRole(ctx context.Context, c Caller, name string, raw []byte, 
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
 	cat := s.catalog.Load()
+	next, ready, err := s.roleChange(cat, c, name, raw, parsed, p)
+	if err != nil {
+		return out, res, err
+	}
+	if s.waits(c, cat, func() bool { return s.widerRole(cat, name, parsed) }) {
+		return out, res, s.hold(ctx, op, changeDoc{Kind: changePutRole, Name: name, Document: raw, Base: next.version - 1}, controlChange{})
+	}
+	if err := s.change(ctx, op, ready); err != nil {
+		return out, res, err
+	}
+	return next.describe(name), PutResult{Created: next.version == 1, Warnings: cat.roleWarnings(parsed)}, nil
+}
+
+// roleChange makes ready what saves a role.
+func (s *Store) roleChange(cat *catalog, c Caller, name string, raw []byte, parsed *access.Role, p Precondition) (*role, controlChange, error) {
+	if err := s.ownRole(cat, c, name); err != nil {
+		return nil, controlChange{}, err
+	}
 	old := cat.roles[name]
 	if old == nil && cat.damage(kindRole, name) != nil {
-		return out, res, fmt.Errorf("%w: role %s; delete it and put it again", ErrIntegrity, name)
+		return nil, controlChange{}, fmt.Errorf("%w: role %s; delete it and put it again", ErrIntegrity, name)
 	}
 	now := s.now().UTC()
 	next := &role{doc: roleDoc{Raw: raw, CreatedAt: now, UpdatedAt: now}, version: 1, role: parsed}
 	if old != nil {
 		next.version, next.doc.CreatedAt = old.version+1, old.doc.CreatedAt
 	}
-	if err := p.check(next.version - 1); err != nil {
-		return out, res, err
-	}
-	err = s.change(ctx, op, controlChange{
+	return next, controlChange{
 		writes:  []controlWrite{{kind: kindRole, id: name, replaces: next.version - 1, doc: next.doc}},
 		publish: func(cat *catalog) { cat.roles[name] = next; cat.repolicy(s.dev) },
-	})
-	if err != nil {
-		return out, res, err
-	}
-	return next.describe(name), PutResult{Created: old == nil, Warnings: cat.roleWarnings(parsed)}, nil
+	}, p.check(next.version - 1)
 }
 
 func checkRole(name string, raw []byte) (*access.Role, error) {
@@ -98,9 +109,10 @@ func (s *Store) ListRoles(ctx context.Context, c Caller) (out []Role, err error)
 	return out, nil
 }
 
-// DeleteRole removes a role, a damaged one too. One that clients hold stays: a
-// later role of the same name would be theirs at once, and a client may be
-// granted more without it, since a role can also take away.
+// DeleteRole removes a role. One that clients hold stays: a later role of the
+// same name would be theirs at once, and a client may be granted more without
+// it, since a role can also take away. A damaged one can be removed all the same,
+// to be put again: those who hold it are refused until then or get less.
 func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err error) {
 	op := s.start(c, "delete", target{control: kindRole + "/" + name})
 	defer func() { err = op.end(err) }()
@@ -109,21 +121,38 @@ func (s *Store) DeleteRole(ctx context.Context, c Caller, name string) (err erro
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
-	version, err := s.storedVersion(ctx, kindRole, name)
+	cat := s.catalog.Load()
+	ready, err := s.roleRemoval(ctx, cat, c, name, Precondition{})
 	if err != nil {
 		return err
 	}
-	if n := s.catalog.Load().holders(name); n > 0 {
-		return &Conflict{fmt.Sprintf("the role is held by clients (%d): take it from them first", n)}
+	// One that is held is damaged: who was refused because of it no longer is.
+	if s.waits(c, cat, func() bool { return cat.holders(name) > 0 }) {
+		return s.hold(ctx, op, changeDoc{Kind: changeDeleteRole, Name: name, Base: ready.writes[0].replaces}, controlChange{})
 	}
-	return s.change(ctx, op, controlChange{
+	return s.change(ctx, op, ready)
+}
+
+// roleRemoval makes ready what removes a role.
+func (s *Store) roleRemoval(ctx context.Context, cat *catalog, c Caller, name string, p Precondition) (controlChange, error) {
+	if err := s.ownRole(cat, c, name); err != nil {
+		return controlChange{}, err
+	}
+	version, err := s.storedVersion(ctx, kindRole, name)
+	if err != nil {
+		return controlChange{}, err
+	}
+	if n := cat.holders(name); n > 0 && cat.damage(kindRole, name) == nil {
+		return controlChange{}, &Conflict{fmt.Sprintf("the role is held by clients (%d): take it from them first", n)}
+	}
+	return controlChange{
 		writes: []controlWrite{{kind: kindRole, id: name, replaces: version}},
 		publish: func(cat *catalog) {
 			delete(cat.roles, name)
 			delete(cat.damaged, kindRole+"\x00"+name)
 			cat.repolicy(s.dev)
 		},
-	})
+	}, p.check(version)
 }
 
 // holders counts the clients that hold a role.
@@ -161,7 +190,7 @@ func (c *catalog) roleWarnings(r *access.Role) []string {
 		}
 	}
 	var warnings []string
-	for _, issue := range append(r.Unmatched(declared), r.Idle()...) {
+	for _, issue := range slices.Concat(r.Unmatched(declared), r.Idle(), r.Surprising()) {
 		warnings = append(warnings, issue.Pointer+": "+issue.Detail)
 	}
 	return warnings

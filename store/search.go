@@ -30,7 +30,7 @@ func (s *Store) criteria(sc scope, where []schema.Value) ([]criterion, error) {
 	}
 	out := make([]criterion, 0, len(where))
 	for _, v := range where {
-		if !sc.decision.MaySearch(v.Path) {
+		if !sc.decision.CouldSearch(v.Path) || sc.guardsSearch(v.Path) {
 			return nil, &FieldsForbidden{Pointers: []string{"/where/" + v.Path}}
 		}
 		c, err := sc.collection.criterion(v)
@@ -94,6 +94,7 @@ const maxCriteria = 8
 
 func searchQuery(c Caller, sc scope, criteria []criterion, o SearchOptions) *query {
 	q := newQuery(c, sc.collection, "search")
+	q.add(strconv.Itoa(len(criteria)), strconv.Itoa(len(o.Labels))) // what follows is of one kind each
 	for _, cr := range criteria {
 		q.add(cr.field.Path, string(cr.normal))
 	}
@@ -105,14 +106,19 @@ func searchQuery(c Caller, sc scope, criteria []criterion, o SearchOptions) *que
 func (s *Store) searching(sc scope, criteria []criterion, labels map[string]string, fields []string, limit int) *walk {
 	lead := leading(criteria)
 	w := &walk{s: s, sc: sc, action: access.ActionSearch, fields: fields, all: fields == nil, limit: limit}
-	w.match = func(_ string, rev *revision, opener envelope.Opener) (bool, error) {
-		if !(&ListOptions{Labels: labels}).matches(&rev.header) {
+	w.match = func(sc scope, rev *revision, opener envelope.Opener) (bool, error) {
+		if !(&ListOptions{Labels: labels}).matches(&rev.header) || !sc.maySearch(criteria) {
 			return false, nil
 		}
 		return sc.collection.holds(rev, opener, criteria)
 	}
 	w.next = byToken(sc.collection, lead)
 	return w
+}
+
+// maySearch reports whether the caller may find a record by these fields.
+func (sc scope) maySearch(criteria []criterion) bool {
+	return !slices.ContainsFunc(criteria, func(c criterion) bool { return !sc.decision.MaySearch(c.field.Path) })
 }
 
 // leading returns the criterion that proposes the fewest candidates: a unique

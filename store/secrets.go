@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -37,7 +38,11 @@ func (s *Store) CreateSecret(ctx context.Context, c Caller, name string, ttl tim
 	if err := authoriseControl(c, access.ManageClients); err != nil {
 		return out, err
 	}
-	idem, err := s.claim(ctx, c, o)
+	cl, err := s.findClient(name)
+	if err != nil {
+		return out, err
+	}
+	idem, err := s.claim(ctx, c, cl.doc.UID, o)
 	if err != nil {
 		return out, err
 	}
@@ -63,21 +68,25 @@ func (s *Store) createSecret(ctx context.Context, op *operation, name string, tt
 	if err != nil {
 		return out, err
 	}
-	next, gone, err := s.roomForSecret(cl)
-	if err != nil {
-		return out, err
-	}
+	cat := s.catalog.Load()
 	out, doc := s.mintSecret(ttl)
-	writes := append(gone, controlWrite{kind: kindSecret, id: secretControlID(cl, out.ID), doc: doc})
-	remember := idem.store(out.ID, 0, s.now())
-	err = s.change(ctx, op, controlChange{
-		writes: writes,
-		also:   func(tx kv.Tx) { forgetUses(tx, gone); remember(tx) },
-		publish: func(cat *catalog) {
-			s.enrol(cat, next.withSecret(out.ID, &clientSecret{doc: doc, version: 1, use: &lastUse{}}))
-		},
-	})
+	if op.caller.ClientUID != cl.doc.UID {
+		doc.Makers = cat.makersBy(op.caller.ClientUID)
+	}
+	ready, err := s.secretWrite(cl, out.ID, doc)
 	if err != nil {
+		return NewSecret{}, err
+	}
+	remember, err := idem.memory(remembered{id: out.ID, made: true}, s.now())
+	if err != nil {
+		return NewSecret{}, err
+	}
+	if s.waits(op.caller, cat, func() bool { return s.widerSecret(cat, op.caller, cl) }) {
+		return NewSecret{}, s.holdSecret(ctx, op, cl, out, doc, remember)
+	}
+	forget := ready.also
+	ready.also = func(tx kv.Tx) { forget(tx); remember(tx) }
+	if err := s.change(ctx, op, ready); err != nil {
 		return NewSecret{}, err
 	}
 	return out, nil
@@ -109,6 +118,44 @@ func forgetUses(tx kv.Tx, gone []controlWrite) {
 			tx.Delete(kv.Control, controlKey(kindUse, w.id))
 		}
 	}
+}
+
+// secretWrite makes ready what gives a client one more secret, and takes those
+// that have expired.
+func (s *Store) secretWrite(cl *client, id string, doc secretDoc) (controlChange, error) {
+	next, gone, err := s.roomForSecret(cl)
+	if err != nil {
+		return controlChange{}, err
+	}
+	return controlChange{
+		writes: append(gone, controlWrite{kind: kindSecret, id: secretControlID(cl, id), doc: doc}),
+		also:   func(tx kv.Tx) { forgetUses(tx, gone) },
+		publish: func(cat *catalog) {
+			s.enrol(cat, next.withSecret(id, &clientSecret{doc: doc, version: 1, use: &lastUse{}}))
+		},
+	}, nil
+}
+
+// holdSecret keeps the hash of a secret that does not count yet. Its value is
+// shown now, to who asked for it: nobody else gets to see it.
+func (s *Store) holdSecret(ctx context.Context, op *operation, cl *client, out NewSecret, doc secretDoc, also func(kv.Tx)) error {
+	err := s.hold(ctx, op, changeDoc{Kind: changeCreateSecret, Name: cl.name, Secret: &doc, SecretID: out.ID}, controlChange{also: also})
+	if pending := (*ChangePending)(nil); errors.As(err, &pending) {
+		pending.Secret = &out
+	}
+	return err
+}
+
+// secretChange makes ready what lets a secret count that waited.
+func (s *Store) secretChange(d *changeDoc) (controlChange, error) {
+	cl, err := s.findClient(d.Name)
+	switch {
+	case err != nil:
+		return controlChange{}, err
+	case d.Secret == nil || cl.secrets[d.SecretID] != nil:
+		return controlChange{}, damaged(kindChange, errLayout)
+	}
+	return s.secretWrite(cl, d.SecretID, *d.Secret)
 }
 
 func (s *Store) mintSecret(ttl time.Duration) (NewSecret, secretDoc) {
@@ -178,6 +225,9 @@ func (s *Store) DeleteSecret(ctx context.Context, c Caller, name, secretID strin
 		return ErrNotFound
 	}
 	writes := []controlWrite{{kind: kindSecret, id: secretControlID(cl, secretID), replaces: sec.version}}
+	if err := s.keepAdministrator(s.catalog.Load(), name, cl.withSecret(secretID, nil)); err != nil {
+		return err
+	}
 	return s.change(ctx, op, controlChange{
 		writes:  writes,
 		also:    func(tx kv.Tx) { forgetUses(tx, writes) },

@@ -8,11 +8,12 @@ import (
 )
 
 // Reason is why the store is not as well as it should be. A degraded store
-// still serves.
+// still serves; a notice is only to be known, and nothing is amiss.
 type Reason struct {
 	Code     string `json:"code"`
 	Detail   string `json:"detail"`
 	Degraded bool   `json:"degraded"`
+	Notice   bool   `json:"notice,omitempty"`
 }
 
 // Attempt describes an authentication to be judged and audited.

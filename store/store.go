@@ -31,6 +31,8 @@ type Deps struct {
 	Limits Limits
 	// Signing says how the keys of access tokens follow one another.
 	Signing SigningSchedule
+	// Counting counts by the limits that the store keeps; nil: nothing does.
+	Counting Counting
 }
 
 // Limits bound what a store holds. Zero values mean the defaults.
@@ -77,10 +79,16 @@ type Store struct {
 	behind     atomic.Bool // the catalog may not be what the disk holds
 	lastChange atomic.Int64
 	inFlight   sync.Map // idempotency keys under way
+	decoys     sync.Map // integration uid: *decoy
+	watchOpens func()   // told of every DEK that is opened; for tests
 	stats      stats
 	ended      endedTokens
 	signing    SigningSchedule
 	usesMu     sync.Mutex // held while last uses are written
+	counting   Counting
+
+	countsKept  map[string]keptCounts // guarded by controlMu
+	countsSaved atomic.Int64          // when the counts of limits were, unix nanoseconds
 
 	background chan struct{} // wakes Run
 }
@@ -134,13 +142,16 @@ func Init(ctx context.Context, d Deps, o InitOptions) error {
 	if err != nil {
 		return keyError(err)
 	}
-	return s.writeNew(ctx, keysets, settingsDoc{Dev: o.Dev, CreatedAt: s.now().UTC()})
+	return s.writeNew(ctx, keysets, settingsDoc{Dev: o.Dev, CreatedAt: s.now().UTC(), Governed: true})
 }
 
 func (s *Store) writeNew(ctx context.Context, keysets []envelope.WrappedKeyset, settings settingsDoc) error {
 	s.domains = envelope.NewDomains(s.id, s.keys, fixedKeysets(keysets), envelope.Options{})
 	defer s.domains.Close()
-	writes := []controlWrite{{kind: kindSettings, id: "store", doc: settings}}
+	writes := []controlWrite{
+		{kind: kindSettings, id: "store", doc: settings},
+		{kind: kindGovernance, id: twoPersonID, doc: governanceDoc{}},
+	}
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}
@@ -184,7 +195,7 @@ func (s *Store) Close() error {
 func bare(d Deps) *Store {
 	s := &Store{
 		engine: d.Engine, keys: d.Keys, audit: d.Audit, logger: d.Logger, now: d.Now,
-		limits: d.Limits.withDefaults(), signing: d.Signing.withDefaults(), background: make(chan struct{}, 1),
+		limits: d.Limits.withDefaults(), signing: d.Signing.withDefaults(), counting: d.Counting, background: make(chan struct{}, 1),
 	}
 	if s.logger == nil {
 		s.logger = slog.Default()

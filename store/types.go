@@ -80,7 +80,7 @@ type Collection struct {
 	UpdatedAt     time.Time `json:"updated_at"`
 	// Backfill tells of an index that is being filled; nil when none is.
 	Backfill *Backfill `json:"backfill,omitempty"`
-	Records  *uint64   `json:"records,omitempty"` // live records; set by GetCollection
+	Records  *uint64   `json:"records,omitempty"` // live records; set by GetCollection, for whom may count them
 }
 
 // Backfill is the state of an index being filled.

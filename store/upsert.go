@@ -40,7 +40,7 @@ func (s *Store) UpsertRecord(ctx context.Context, c Caller, ref CollectionRef, i
 	if err != nil {
 		return res, err
 	}
-	cl, err := s.claim(ctx, c, o.WriteOptions)
+	cl, err := s.claim(ctx, c, u.sc.collection.doc.UID, o.WriteOptions)
 	if err != nil {
 		return res, err
 	}
@@ -75,7 +75,7 @@ func (s *Store) upserter(op *operation, ref CollectionRef, key string, how OnCon
 	}
 	f, ok := sc.collection.indexedField(key)
 	switch {
-	case !sc.decision.MaySearch(key):
+	case !sc.decision.CouldSearch(key) || sc.guardsSearch(key):
 		return nil, &FieldsForbidden{Pointers: []string{"/key"}}
 	case !ok || f.Index != schema.IndexUnique:
 		return nil, invalid("/key", "an upsert needs a unique field (x-index: unique)")
@@ -90,7 +90,7 @@ func (u *upserter) write(in RecordInput, cl *claim) *write {
 	if fresh == "" {
 		fresh = uid.NewV7(u.s.now())
 	}
-	w := &write{s: u.s, op: u.op, ref: u.ref, sc: u.sc, claim: cl}
+	w := &write{s: u.s, op: u.op, ref: u.ref, sc: u.sc, claim: cl, needs: u.needs}
 	proposed := false // by the index; else the id is the caller's or a new one
 	w.find = func(tx kv.ReadTx, dom *envelope.Domain) (string, error) {
 		id, err := u.find(tx, dom, w.sc.collection, in)
@@ -100,6 +100,9 @@ func (u *upserter) write(in RecordInput, cl *claim) *write {
 		return id, err
 	}
 	w.draft = func(sc scope, f *found) (draft, error) {
+		if err := sc.ownID(access.ActionCreate, in); err != nil {
+			return draft{}, err
+		}
 		if err := u.confirm(sc, f, in, proposed); err != nil {
 			return draft{}, err
 		}
@@ -113,12 +116,21 @@ func (u *upserter) write(in RecordInput, cl *claim) *write {
 	return w
 }
 
+// needs is what is needed of the record that is found: it is found by its key,
+// so that must be allowed of it too.
+func (u *upserter) needs(sc scope) bool {
+	changes := u.how == Replace || u.how == Merge
+	return sc.allows(access.ActionSearch) && sc.decision.MaySearch(u.key.Path) && (!changes || sc.allows(access.ActionUpdate))
+}
+
 // confirm opens the key of the record that the index proposed: the index is not
 // authenticated, and must not send a write to another record. A record that it
 // did not propose, but has the id that the caller gave, has another key.
 func (u *upserter) confirm(sc scope, f *found, in RecordInput, proposed bool) error {
 	switch {
-	case !proposed && f.visibleRevision() != 0:
+	case f.hidden && proposed:
+		return errTaken // as creating another would be told
+	case !proposed && (f.visibleRevision() != 0 || f.hidden):
 		return ErrExists
 	case !proposed:
 		return nil

@@ -31,6 +31,7 @@ type write struct {
 	pre   Precondition
 	draft func(sc scope, f *found) (draft, error) // f.exists is false for a new record
 	find  func(tx kv.ReadTx, dom *envelope.Domain) (string, error)
+	needs func(sc scope) bool // of a record that is there; nil: nothing
 
 	id     string
 	result WriteResult
@@ -83,7 +84,7 @@ func (w *write) refresh(ctx context.Context, try int) error {
 // about to be published.
 func (s *Store) awaitChange() {
 	s.controlMu.Lock()
-	s.controlMu.Unlock() //nolint:staticcheck // nothing is to be done in between
+	defer s.controlMu.Unlock()
 }
 
 func (op *operation) action() access.Action { return access.Action(op.entry.Action) }
@@ -123,7 +124,9 @@ func (w *write) intend() error {
 }
 
 // prepare reads the record, drafts and seals. The operation id is that of the
-// intent, which is made here when it is not yet.
+// intent, which is made here when it is not yet. What is decided here by the
+// old header and the new one still holds in the transaction: headers do not
+// change, and a record that has another one by then is stale.
 func (w *write) prepare(tx kv.ReadTx, dom *envelope.Domain, detach bool) (*sealedDraft, error) {
 	if w.find != nil {
 		id, err := w.find(tx, dom)
@@ -136,10 +139,14 @@ func (w *write) prepare(tx kv.ReadTx, dom *envelope.Domain, detach bool) (*seale
 	if err != nil {
 		return nil, err
 	}
+	sc := w.judge(dom, &f)
 	if err := w.pre.check(f.visibleRevision()); err != nil {
 		return nil, err
 	}
-	d, err := w.draft(w.sc, &f)
+	d, err := w.draft(sc, &f)
+	if f.hidden && errors.Is(err, ErrNotFound) {
+		err = errHidden
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +159,30 @@ func (w *write) prepare(tx kv.ReadTx, dom *envelope.Domain, detach bool) (*seale
 	return w.s.seal(dom, w.sc.collection, w.op.id, f, d)
 }
 
+// judge settles the decision for the record as it is. One that the caller may
+// not do this to is as if it were not there.
+func (w *write) judge(dom *envelope.Domain, f *found) scope {
+	switch {
+	case w.needs == nil:
+		return w.sc
+	case !f.exists:
+		_ = w.s.absent(w.sc, dom, w.op.action())
+		return w.sc
+	}
+	sc := w.sc.on(w.id, f.revision.header.labels)
+	if f.hidden = !w.needs(sc); f.hidden {
+		return w.sc
+	}
+	return sc
+}
+
+// changing is what is needed to write a new revision of a record.
+func (op *operation) changing(sc scope) bool { return sc.allows(op.action()) }
+
 // visibleRevision is what a precondition compares: 0 when there is no record
 // that a reader would find.
 func (f *found) visibleRevision() uint64 {
-	if !f.exists || f.expired || f.state.life == deleted {
+	if !f.exists || f.expired || f.hidden || f.state.life == deleted {
 		return 0
 	}
 	return f.state.revision
@@ -175,24 +202,33 @@ func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err
 	sealed.apply(tx, w.sc.collection, w.op.id, nextSequence(tx, 1), at, &t)
 	t.add(tx, w.sc.collection.doc.UID)
 	w.result = w.resultOf(sealed)
-	w.claim.remember(tx, remembered{id: w.id, revision: sealed.number, operation: sealed.operation(), created: sealed.created, updated: sealed.updated, made: sealed.isNew}, w.s.now())
-	return nil
+	return w.claim.remember(tx, remembered{
+		id: w.id, revision: sealed.number, operation: sealed.operation(), created: sealed.created, updated: sealed.updated, made: sealed.isNew,
+	}, w.s.now())
 }
 
 // discreetConflict does not tell a caller that may not search a unique field
 // which field it was that another record holds the value of.
 func discreetConflict(sc scope, err error) error {
 	var conflict *UniqueConflict
-	if errors.As(err, &conflict) && !sc.decision.MaySearch(conflict.Path) {
-		return fmt.Errorf("%w: a value that must be unique is taken", ErrConflict)
+	if errors.As(err, &conflict) && (!sc.base.MaySearch(conflict.Path) || sc.guardsSearch(conflict.Path)) {
+		return errTaken
 	}
 	return err
 }
 
+// errTaken comes when a unique value is held by a record that the caller may
+// not find by it.
+var errTaken = fmt.Errorf("%w: a value that must be unique is taken", ErrConflict)
+
 func (w *write) resultOf(d *sealedDraft) WriteResult {
+	sc := w.sc
+	if d.decision != nil {
+		sc.decision = d.decision
+	}
 	return WriteResult{
 		ID: d.id, Revision: d.number, CreatedAt: d.created, UpdatedAt: d.updated, Created: d.isNew,
-		ETag: etag(d.number, d.operation(), w.sc, nil, false),
+		ETag: etag(d.number, d.operation(), sc, nil, false),
 	}
 }
 

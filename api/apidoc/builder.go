@@ -65,13 +65,22 @@ func (o operation) parameters() []obj {
 	var refs []obj
 	for part := range strings.SplitSeq(o.path, "{") {
 		if name, _, found := strings.Cut(part, "}"); found {
-			refs = append(refs, ref("parameters", name))
+			refs = append(refs, ref("parameters", inPathAs(name)))
 		}
 	}
 	for _, name := range o.params {
 		refs = append(refs, ref("parameters", name))
 	}
 	return refs
+}
+
+// inPathAs is the name of the component of a path's parameter: a list's limit
+// is another one than the limit that a path names.
+func inPathAs(name string) string {
+	if name == "limit" {
+		return "limit-name"
+	}
+	return name
 }
 
 func ref(kind, name string) obj { return obj{"$ref": "#/components/" + kind + "/" + name} }
@@ -93,9 +102,9 @@ func (o operation) responses() obj {
 // allErrors adds the errors that every operation with a token can end in.
 func (o operation) allErrors() []int {
 	if o.open {
-		return o.errors
+		return append([]int{431}, o.errors...)
 	}
-	all := append([]int{400, 401, 403, 500, 503}, o.errors...)
+	all := append([]int{400, 401, 403, 429, 431, 500, 503}, o.errors...)
 	if o.in != nil {
 		all = append(all, 413, 415)
 	}
@@ -133,7 +142,7 @@ func mediaTypes(list []content) obj {
 // problems returns the responses that errors end in, one a status.
 func problems() obj {
 	out := obj{}
-	for _, status := range []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503} {
+	for _, status := range []int{400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 431, 500, 503} {
 		out["Problem"+strconv.Itoa(status)] = problem(status)
 	}
 	return out
@@ -146,6 +155,8 @@ func problem(status int) obj {
 		names = append(names, "WWW-Authenticate", "DPoP-Nonce")
 	case 409, 503:
 		names = append(names, "Retry-After")
+	case 429:
+		names = append(names, "Retry-After", "RateLimit", "RateLimit-Policy")
 	}
 	return answer{status, http.StatusText(status), []content{{media: "application/problem+json", schema: "Problem"}}, names}.object()
 }

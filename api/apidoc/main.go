@@ -84,6 +84,7 @@ func tags() []obj {
 		{"name": "collections", "description": "Records of one shape: a schema, or a preset for credentials."},
 		{"name": "integrations", "description": "Namespaces with keys of their own."},
 		{"name": "access", "description": "Roles, clients and their secrets, tokens."},
+		{"name": "governance", "description": "What a second person decides about: changes that widen access, approvals of reads."},
 		{"name": "operations", "description": "Backups, health, metrics."},
 	}
 }

@@ -18,7 +18,9 @@ func operations() []operation {
 	all = append(all, manyOperations()...)
 	all = append(all, collectionOperations()...)
 	all = append(all, accessOperations()...)
-	return append(all, otherOperations()...)
+	all = append(all, limitOperations()...)
+	all = append(all, governanceOperations()...)
+	return withWaiting(append(all, otherOperations()...))
 }
 
 var (
@@ -35,7 +37,7 @@ var (
 func recordOperations() []operation {
 	return []operation{
 		{method: "get", path: record, id: "getRecord", tag: "records", summary: "Read a record",
-			params: []string{"fields", "revision", "view", "If-None-Match"}, out: []answer{recordOut, unchanged}, errors: gone},
+			params: []string{"fields", "revision", "view", "If-None-Match", "Strongroom-Purpose", "Strongroom-Approval"}, out: []answer{recordOut, unchanged}, errors: gone},
 		{method: "put", path: record, id: "putRecord", tag: "records", summary: "Replace a record, or create it under an id of the caller's",
 			description: "Fields that the caller may not write are carried over.",
 			params:      guarded, in: body("RecordReplace", obj{"fields": exampleFields, "labels": obj{"owner": "cust-42"}}),
@@ -49,7 +51,7 @@ func recordOperations() []operation {
 			params:      guarded, out: []answer{replaced}, errors: []int{404, 409, 412, 422}},
 		{method: "get", path: record + "/fields/{field}", id: "getField", tag: "records", summary: "Read one value",
 			description: "The characters of a string, the bytes of one with contentEncoding base64, the JSON text of anything else.",
-			params:      []string{"revision", "If-None-Match"},
+			params:      []string{"revision", "If-None-Match", "Strongroom-Purpose", "Strongroom-Approval"},
 			out: []answer{{200, "The value.", []content{
 				{media: "text/plain", schema: "Text"}, {media: "application/octet-stream"}, {media: "application/json", schema: "Value"},
 			}, []string{"ETag", "Strongroom-Masked"}}, unchanged}, errors: gone},
@@ -75,13 +77,15 @@ func manyOperations() []operation {
 			out: []answer{created}, errors: written},
 		{method: "get", path: records, id: "listRecords", tag: "records", summary: "List records",
 			description: "Metadata alone, and nothing is decrypted, unless fields are asked for.",
-			params:      append(filters, "limit", "cursor"), out: []answer{page}, errors: gone},
+			params:      append([]string{"limit", "cursor", "Strongroom-Purpose"}, filters...), out: []answer{page}, errors: gone},
 		{method: "post", path: records + ":search", id: "searchRecords", tag: "records", summary: "Find records by the values of indexed fields",
 			description: "All fields that the caller may see are answered unless some are named.",
+			params:      []string{"Strongroom-Purpose"},
 			in:          body("Search", obj{"where": exampleWhere, "labels": obj{"owner": "cust-42"}, "fields": []string{"email"}, "limit": 10}),
 			out:         []answer{page}, errors: []int{404, 409, 422}},
 		{method: "post", path: records + ":lookup", id: "lookupRecord", tag: "records", summary: "Find the one record with a value of an indexed field",
-			in: body("Lookup", obj{"where": exampleWhere}), out: []answer{recordOut}, errors: []int{404, 409, 422}},
+			params: []string{"Strongroom-Purpose"},
+			in:     body("Lookup", obj{"where": exampleWhere}), out: []answer{recordOut}, errors: []int{404, 409, 422}},
 		{method: "post", path: records + ":upsert", id: "upsertRecord", tag: "records", summary: "Write the record that holds a value of a unique field, or create it",
 			params: guarded, in: body("RecordUpsert", obj{"key": "email", "on_conflict": "merge", "fields": exampleFields}),
 			out: []answer{replaced, created}, errors: written},
@@ -93,7 +97,7 @@ func manyOperations() []operation {
 			errors:      []int{404, 409, 422}},
 		{method: "get", path: records + ":export", id: "exportRecords", tag: "records", summary: "Export records, one JSON text a line",
 			description: "An export that fails midway ends in a broken connection. The last line has end=true.",
-			params:      filters,
+			params:      append([]string{"Strongroom-Purpose"}, filters...),
 			out:         []answer{{200, "A record a line; schema describes one line.", []content{{media: "application/x-ndjson", schema: "ExportLine"}}, nil}},
 			errors:      []int{404, 409, 422}},
 	}
@@ -135,7 +139,7 @@ func collectionOperations() []operation {
 	all := append(integrations.operations(), collections.operations()...)
 	for i := range all {
 		if all[i].id == "putCollection" {
-			all[i].out = append(all[i].out, answer{202, "Changed, and a new index is being filled.", jsonOf("Collection"), []string{"ETag"}})
+			all[i].out = append(all[i].out, answer{202, "Changed, and a new index is being filled; or it guards a field less, and waits for a second person.", jsonOf("CollectionOrPending"), []string{"ETag", "Location"}})
 		}
 	}
 	return append(all,
@@ -166,6 +170,10 @@ func accessOperations() []operation {
 	return append(all,
 		deletion("/v1/roles/{role}", "deleteRole", "access", "Delete a role that no client holds"),
 		deletion("/v1/issuers/{issuer}", "deleteIssuer", "access", "Delete an issuer; tokens got by its word are refused at once"),
+		operation{method: "post", path: "/v1/access:explain", id: "explainAccess", tag: "access", summary: "Say what a client may do, field by field, and which rules decided",
+			description: "For administrators and auditors. It shows no value of a field or a label; at_best is what is granted where the conditions that depend on a record hold.",
+			in:          body("ExplainQuery", obj{"client": "invoicing", "integration": "acme-crm", "collection": "customers", "action": "read"}),
+			out:         []answer{{200, "What it may do.", jsonOf("Explanation"), nil}}, errors: []int{404, 409, 422}},
 		deletion("/v1/clients/{client}", "deleteClient", "access", "Delete a client and its secrets"),
 		operation{method: "get", path: secrets, id: "listSecrets", tag: "access", summary: "List the secrets of a client, without their values",
 			out: []answer{{200, "The secrets.", jsonOf("SecretList"), nil}}, errors: []int{404}},
@@ -184,7 +192,7 @@ func oauthOperations() []operation {
 		{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, []string{"DPoP-Nonce"}},
 		{401, "The client could not be authenticated.", jsonOf("TokenError"), []string{"WWW-Authenticate"}},
 	}
-	faults := []int{413, 415, 500, 503}
+	faults := []int{413, 415, 429, 500, 503}
 	return []operation{
 		{method: "post", path: "/oauth2/token", id: "token", tag: "access", summary: "Get an access token (RFC 6749, client credentials; RFC 7523)",
 			description: "The client authenticates by a secret (client_secret_basic, client_secret_post), a signed assertion (private_key_jwt) or its certificate (RFC 8705), or an outside issuer's token is the grant. " +
@@ -203,6 +211,24 @@ func oauthOperations() []operation {
 			open: true, out: []answer{{200, "The metadata.", jsonOf("ServerMetadata"), nil}}},
 		{method: "get", path: "/.well-known/jwks.json", id: "keySet", tag: "access", summary: "The keys that access tokens are verified with (RFC 7517)",
 			open: true, out: []answer{{200, "The keys: the next one when it is known, the one that signs, those that signed tokens that live yet.", jsonOf("KeySet"), nil}}, errors: []int{500, 503}},
+	}
+}
+
+func limitOperations() []operation {
+	const path = "/v1/limits/{limit}"
+	example := obj{"per": "client", "clients": []string{"invoicing"}, "routes": []string{"read"},
+		"requests": []obj{{"limit": 10, "window": "1s"}, {"limit": 100_000, "window": "24h"}}, "concurrency": 20}
+	one := answer{200, "The limit.", jsonOf("Limit"), []string{"ETag"}}
+	return []operation{
+		{method: "get", path: "/v1/limits", id: "listLimits", tag: "access", summary: "List the limits, stored and built in, with their use",
+			out: []answer{{200, "All limits.", jsonOf("LimitList"), nil}}},
+		{method: "get", path: path, id: "getLimit", tag: "access", summary: "Read a limit and its use", out: []answer{one}, errors: []int{404}},
+		{method: "put", path: path, id: "putLimit", tag: "access", summary: "Create or change a limit",
+			description: "It is in force for the next request. One of the name of a built-in limit takes its place.",
+			params:      []string{"If-Match", "If-None-Match-Write"}, in: body("LimitSpec", example),
+			out:    []answer{{200, "Changed.", jsonOf("Limit"), []string{"ETag"}}, {201, "Created.", jsonOf("Limit"), []string{"ETag", "Location"}}},
+			errors: []int{409, 412, 422}},
+		deletion(path, "deleteLimit", "access", "Delete a limit; a built-in one of its name is in force again"),
 	}
 }
 

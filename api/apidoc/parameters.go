@@ -5,8 +5,11 @@ func parameters() obj {
 	for _, name := range []string{"integration", "collection", "role", "client", "issuer"} {
 		out[name] = inPath(name, "Its name.", obj{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}, "acme-crm")
 	}
+	out["limit-name"] = inPath("limit", "Its name.", obj{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}, "invoicing-daily")
 	out["record"] = inPath("record", "Its id.", obj{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}, "rec-1")
 	out["secret"] = inPath("secret", "Its id.", obj{"type": "string"}, "sec-1")
+	out["change"] = inPath("change", "Its id.", obj{"type": "string"}, "change-1")
+	out["approval"] = inPath("approval", "Its id.", obj{"type": "string"}, "approval-1")
 	out["field"] = inPath("field", "The field's path: a JSON Pointer without its first slash. It may contain slashes.", obj{"type": "string"}, "customer/email")
 
 	out["fields"] = inQuery("fields", "Names of fields, with commas between them; in a list, * is all.", obj{"type": "string"})
@@ -29,6 +32,8 @@ func parameters() obj {
 	out["If-Match"] = inHeader("If-Match", "Entity tags, or *. The revision alone is compared.")
 	out["If-None-Match"] = inHeader("If-None-Match", "Entity tags that the caller has.")
 	out["If-None-Match-Write"] = inHeader("If-None-Match", "* alone: it must not exist.")
+	out["Strongroom-Purpose"] = inHeader("Strongroom-Purpose", "What the caller reads for: 1 to 64 lower-case letters, digits and hyphens. Fields with x-purpose or x-approval are read in clear only with it, and it is audited.")
+	out["Strongroom-Approval"] = inHeader("Strongroom-Approval", "The id of an approval, of which one use is spent.")
 	out["Idempotency-Key"] = inHeader("Idempotency-Key", "1 to 255 visible ASCII characters. The same request with the same key within 24 hours is carried out once.")
 	out["DPoP"] = inHeader("DPoP", "A proof of possession (RFC 9449): a JSON Web Token of the type dpop+jwt.")
 	return out
@@ -55,6 +60,8 @@ func headers() obj {
 		"ETag":                 header("A quoted revision or version, for records followed by a dash and a hash."),
 		"Location":             header("The path of what was made."),
 		"Retry-After":          header("Seconds to wait, when the same request may succeed later."),
+		"RateLimit":            header("What is left of the tightest window (draft-ietf-httpapi-ratelimit-headers)."),
+		"RateLimit-Policy":     header("The windows that the request was counted in."),
 		"WWW-Authenticate":     header("How to authenticate."),
 		"DPoP-Nonce":           header("The nonce that the next DPoP proof must carry; when the request came with one."),
 		"Idempotency-Replayed": header("true when the answer is that of an earlier request with the same key."),

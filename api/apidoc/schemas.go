@@ -42,7 +42,7 @@ func listOf(schema string) obj {
 }
 
 func schemas() obj {
-	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), oauthSchemas())
+	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), explainSchemas(), oauthSchemas(), limitSchemas(), governanceSchemas())
 }
 
 func generalSchemas() obj {
@@ -55,7 +55,8 @@ func generalSchemas() obj {
 		"Health": answered([]string{"status"}, obj{
 			"status": obj{"type": "string", "enum": []string{"live", "ready", "degraded", "unavailable", "draining"}},
 			"reasons": list(answered([]string{"code", "detail", "degraded"}, obj{
-				"code": text("What is wrong."), "detail": text("Since when, until when."), "degraded": obj{"type": "boolean", "description": "true: it serves on."}})),
+				"code": text("What is wrong."), "detail": text("Since when, until when."), "degraded": obj{"type": "boolean", "description": "true: it serves on."},
+				"notice": obj{"type": "boolean", "description": "true: nothing is amiss, but it is to be known."}})),
 		}),
 		"BackupRequest": asked(nil, obj{"recipient": text("An age recipient that the backup is sealed for; labels and ids are readable in it otherwise.")}),
 	}
@@ -68,6 +69,7 @@ func problemMembers() obj {
 		"detail": text("What is wrong with this very request."), "request_id": text("To find the request in the log."),
 		"retryable": obj{"type": "boolean", "description": "The very same request may succeed later."},
 		"errors":    list(answered([]string{"pointer", "detail"}, obj{"pointer": text("A JSON Pointer into the body."), "detail": text("What is wrong with that member. Never its value.")})),
+		"limit":     text("The name of the limit that refused, when one did."),
 		"secret_id": text("Of the secret that the first request made (code secret_replayed)."),
 	}
 }
@@ -126,7 +128,7 @@ func definitionSchemas() obj {
 	needed := []string{"name", "uid", "version", "created_at", "updated_at"}
 	duration := text("Such as 168h or 30m.")
 	spec := obj{
-		"schema": obj{"type": "object", "description": "JSON Schema 2020-12, with x-field, x-index, x-mask, x-sensitivity.", "additionalProperties": true},
+		"schema": obj{"type": "object", "description": "JSON Schema 2020-12, with x-field, x-index, x-mask, x-sensitivity, x-approval, x-purpose.", "additionalProperties": true},
 		"preset": text("Instead of a schema: api_key, basic_auth, oauth2, tls_keypair, ssh_key, webhook_secret, webhook_event."),
 		"ttl":    duration, "undelete_for": duration, "expected_records": whole(0),
 		"retention": asked([]string{"revisions"}, obj{"revisions": whole(0)}),
@@ -140,16 +142,42 @@ func definitionSchemas() obj {
 			"integration": obj{"type": "string"}, "schema_version": whole(1), "records": whole(0),
 			"backfill": answered([]string{"fields", "done", "state"}, obj{"fields": texts, "done": whole(0),
 				"state": obj{"type": "string", "enum": []string{"running", "failed"}}, "problem": obj{"type": "string"}})})),
-		"CollectionList": listOf("Collection"),
+		"CollectionList":      listOf("Collection"),
+		"CollectionOrPending": obj{"oneOf": []obj{ref("schemas", "Collection"), ref("schemas", "PendingChange")}},
 		"Validation": answered([]string{"creates", "backfill", "warnings"}, obj{
 			"creates": obj{"type": "boolean"}, "backfill": obj{"type": "boolean"}, "warnings": texts}),
+	}
+}
+
+// explainSchemas describe what is said of who may do what.
+func explainSchemas() obj {
+	flag, count := obj{"type": "boolean"}, whole(0)
+	grant := text("clear, none or mask:NAME.")
+	rule := answered([]string{"role", "rule", "actions", "outcome"}, obj{
+		"role": text("A role of the client."), "rule": count, "actions": texts, "when": text("Its condition."), "missing": texts,
+		"outcome": obj{"type": "string", "enum": []string{"always", "holds", "fails", "broken", "open"}}})
+	deciding := answered([]string{"role", "rule", "names", "grant", "decides"}, obj{
+		"role": text("A role of the client."), "rule": count, "names": text("The field, an ancestor or *."), "grant": grant, "decides": flag})
+	field := answered([]string{"path", "grant", "at_best", "reason", "by", "write", "write_at_best", "search", "search_at_best"}, obj{
+		"path": text("The field."), "x_mask": text("The schema's mask."), "high": flag, "grant": grant, "at_best": grant,
+		"reason": text("Why."), "by": list(deciding), "write": texts, "write_at_best": texts, "write_reason": text("Why it may not be written."),
+		"search": flag, "search_at_best": flag})
+	name := obj{"type": "string"}
+	return obj{
+		"ExplainQuery": asked([]string{"client", "integration", "collection"}, obj{
+			"client": name, "integration": name, "collection": name, "record": text("None: any record."), "action": text("Default read."),
+			"request": asked(nil, obj{"address": name, "purpose": name, "binding": text("dpop, mtls or nothing."), "time": obj{"type": "string", "format": "date-time"}})}),
+		"Explanation": answered([]string{"client", "roles", "integration", "collection", "action", "allowed", "at_best", "rules", "fields"}, obj{
+			"client": name, "disabled": flag, "roles": texts, "integration": name, "collection": name, "record": name, "action": name,
+			"allowed": flag, "at_best": flag, "rules": list(rule), "fields": list(field)}),
 	}
 }
 
 func accessSchemas() obj {
 	stamps := obj{"name": obj{"type": "string"}, "version": whole(0), "created_at": instant(), "updated_at": instant(), "warnings": texts}
 	rule := asked(nil, obj{"integrations": texts, "collections": texts, "actions": texts, "read": mapOf(obj{"type": "string"}),
-		"write": texts, "write_labels": texts, "search": texts})
+		"write": texts, "write_labels": texts, "search": texts,
+		"when": text("A condition in CEL over record.id, record.labels, client.name, client.labels, request.address, request.time, request.purpose, request.bound and request.binding.")})
 	spec := obj{"rules": list(rule)}
 	client := all(obj{"roles": texts, "labels": mapOf(obj{"type": "string"}), "disabled": obj{"type": "boolean"}}, clientAuthMembers())
 	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}

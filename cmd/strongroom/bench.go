@@ -44,16 +44,17 @@ func (c *cli) benchCommand() *cobra.Command {
 percentiles. Without --url it starts a server of its own, a process like any
 other, on a folder that is removed afterwards. With --floor it measures in turn
 what the machine gives at most, and prints the ratios: for reads a bare net/http
-server that encodes an answer of the same bytes, for writes raw bbolt with group
-commits of the same bytes, fsync included.`,
+server that answers with the same bytes, for writes raw bbolt with group commits
+of as many bytes as the store stores, fsync included, and the two together: a
+bare server with raw bbolt behind it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.bench(cmd.Context(), &f) },
 	}
 	f.bind(cmd)
 	bare := &cobra.Command{
-		Use: "serve-bare", Hidden: true, Args: exactly(2),
-		RunE: func(_ *cobra.Command, args []string) error { return c.serveBare(args[0], args[1]) },
+		Use: "serve-bare", Hidden: true, Args: exactly(3),
+		RunE: func(_ *cobra.Command, args []string) error { return c.serveBare(args[0], args[1], args[2]) },
 	}
-	cmd.AddCommand(bare)
+	cmd.AddCommand(bare, c.noiseCommand())
 	return cmd
 }
 
@@ -138,14 +139,14 @@ func ratioTable(ratios []bench.Ratio) *table {
 
 func scaleTable(s *bench.Scale) func() *table {
 	return func() *table {
-		t := &table{head: []string{"RECORDS", "IMPORTED PER SECOND", "FILE MiB", "RESIDENT MiB", "CONNECTIONS", "READS PER SECOND", "P50 us", "P99 us"}}
+		t := &table{head: []string{"RECORDS", "IMPORTED PER SECOND", "FILE MiB", "RESIDENT MiB", "OF THAT ITS OWN", "CONNECTIONS", "READS PER SECOND", "P50 us", "P99 us"}}
 		for _, p := range s.Points {
 			for _, r := range p.Reads {
-				t.add(strconv.FormatUint(p.Records, 10), whole(p.Rate), whole(float64(p.FileBytes>>20)), whole(float64(p.Memory.Resident>>20)),
+				t.add(strconv.FormatUint(p.Records, 10), whole(p.Rate), whole(float64(p.FileBytes>>20)), whole(float64(p.Memory.Resident>>20)), whole(float64(p.Memory.Anonymous>>20)),
 					strconv.Itoa(r.Connections), whole(r.Rate), whole(r.P50), whole(r.P99))
 			}
 		}
-		t.add("all", whole(s.Rate), whole(float64(s.FileBytes>>20)), whole(float64(s.Memory.Peak>>20))+" at most",
+		t.add("all", whole(s.Rate), whole(float64(s.FileBytes>>20)), whole(float64(s.Memory.Peak>>20))+" at most", whole(float64(s.Memory.Anonymous>>20)),
 			"", "", "", fmt.Sprintf("file/plaintext %.2f", s.Overhead))
 		return t
 	}

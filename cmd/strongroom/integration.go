@@ -114,7 +114,18 @@ func (c *cli) withClient(run func(*cobra.Command, []string, *client.Client) erro
 			return err
 		}
 		defer api.CloseIdleConnections()
+		c.sayPurpose(cmd)
 		return run(cmd, args, api)
+	}
+}
+
+// sayPurpose has the command's requests say what they read for.
+func (c *cli) sayPurpose(cmd *cobra.Command) {
+	if c.purpose != "" {
+		cmd.SetContext(client.WithPurpose(cmd.Context(), c.purpose))
+	}
+	if c.approval != "" {
+		cmd.SetContext(client.WithApproval(cmd.Context(), c.approval))
 	}
 }
 

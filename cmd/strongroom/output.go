@@ -33,16 +33,6 @@ func (t *table) write(w io.Writer) error {
 	return tab.Flush()
 }
 
-// printable keeps a stored text from moving the cursor of whoever looks at it.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '.'
-		}
-		return r
-	}, s)
-}
-
 // show prints value as JSON, or what text makes for people.
 func (c *cli) show(value any, text func() *table) error {
 	if c.output == "json" {
@@ -52,10 +42,15 @@ func (c *cli) show(value any, text func() *table) error {
 }
 
 func (c *cli) showJSON(value any) error {
-	encoder := json.NewEncoder(c.out)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := c.out.Write(printableJSON(text.Bytes()))
+	return err
 }
 
 // say prints a sentence for people; with --output json, value.
@@ -63,14 +58,14 @@ func (c *cli) say(value any, format string, args ...any) error {
 	if c.output == "json" {
 		return c.showJSON(value)
 	}
-	_, err := fmt.Fprintf(c.out, format+"\n", args...)
+	_, err := fmt.Fprintln(c.out, printableLines(fmt.Sprintf(format, args...)))
 	return err
 }
 
 // warn prints the warnings of an answer on stderr.
 func (c *cli) warn(warnings []string) {
 	for _, w := range warnings {
-		fmt.Fprintf(c.err, "warning: %s\n", w)
+		fmt.Fprintf(c.err, "warning: %s\n", printable(w))
 	}
 }
 
@@ -83,11 +78,6 @@ func (c *cli) progress(format string, args ...any) {
 
 func (c *cli) progressEnd() { c.progress("") }
 
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // showRecord prints a record that was read: its values are meant to be seen.
 func (c *cli) showRecord(r *client.Record) error {
 	var indented bytes.Buffer
@@ -95,7 +85,7 @@ func (c *cli) showRecord(r *client.Record) error {
 		if err := json.Indent(&indented, r.Reveal(), "", "  "); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(c.out, indented.String())
+		_, err := fmt.Fprintf(c.out, "%s\n", printableJSON(indented.Bytes()))
 		return err
 	}
 	t := recordTable([]client.Record{*r})
@@ -105,13 +95,13 @@ func (c *cli) showRecord(r *client.Record) error {
 	if err := json.Indent(&indented, r.Fields.Reveal(), "", "  "); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out, indented.String())
+	fmt.Fprintf(c.out, "%s\n", printableJSON(indented.Bytes()))
 	for _, note := range []struct {
 		what  string
 		names []string
 	}{{"masked", r.Masked}, {"withheld", r.Withheld}} {
 		if len(note.names) > 0 {
-			fmt.Fprintf(c.out, "%s: %s\n", note.what, strings.Join(note.names, ", "))
+			fmt.Fprintf(c.out, "%s: %s\n", note.what, printable(strings.Join(note.names, ", ")))
 		}
 	}
 	return nil
@@ -143,11 +133,11 @@ func (c *cli) showPage(p *client.Page) error {
 	}
 	for i := range p.Items {
 		if r := &p.Items[i]; !r.Fields.IsZero() {
-			fmt.Fprintf(c.out, "%s %s\n", r.ID, r.Fields.Reveal())
+			fmt.Fprintf(c.out, "%s %s\n", printable(r.ID), printableJSON(r.Fields.Reveal()))
 		}
 	}
 	if p.NextCursor != "" {
-		fmt.Fprintf(c.err, "there is more: --cursor %s\n", p.NextCursor)
+		fmt.Fprintf(c.err, "there is more: --cursor %s\n", printable(p.NextCursor))
 	}
 	return nil
 }

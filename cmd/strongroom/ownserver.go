@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +18,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/bench"
+	"strongroom/store/bolt/floor"
 )
 
 // ownServer is a development server in a process of its own, for a benchmark:
@@ -29,6 +30,7 @@ type ownServer struct {
 	exited    chan error
 	log       *bytes.Buffer
 	bare      *exec.Cmd
+	bareFile  string // where it stores
 	client    client.Config
 	dataFile  string
 }
@@ -111,25 +113,31 @@ func readEnvFile(path string) (map[string]string, error) {
 
 func (s *ownServer) pid() int { return s.command.Process.Pid }
 
-// startBare starts the floor of reads, with the server's own certificate.
-func (s *ownServer) startBare(body []byte) (string, error) {
+// startBare starts the floor of reads and writes, with the server's own
+// certificate and beside its data.
+func (s *ownServer) startBare(b bench.Bare) (address string, process int, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return "", 0, err
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		return "", 0, err
 	}
 	dir := filepath.Join(s.home, "tls")
-	s.bare = exec.Command(self, "bench", "serve-bare", filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem"))
-	s.bare.Stdin = bytes.NewReader(body)
+	s.bareFile = filepath.Join(s.home, fmt.Sprintf("bare-%d.db", os.Getpid()))
+	s.bare = exec.Command(self, "bench", "serve-bare", filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem"), s.bareFile)
+	s.bare.Stdin = bytes.NewReader(text)
 	s.bare.Stderr = os.Stderr
 	out, err := s.bare.StdoutPipe()
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if err := s.bare.Start(); err != nil {
-		return "", err
+		return "", 0, err
 	}
-	address, err := bufio.NewReader(out).ReadString('\n')
-	return strings.TrimSpace(address), err
+	address, err = bufio.NewReader(out).ReadString('\n')
+	return strings.TrimSpace(address), s.bare.Process.Pid, err
 }
 
 // stop ends the processes and removes a temporary home.
@@ -138,6 +146,7 @@ func (s *ownServer) stop() error {
 	if s.bare != nil {
 		_ = s.bare.Process.Kill()
 		_ = s.bare.Wait()
+		_ = os.Remove(s.bareFile)
 	}
 	if s.command != nil && s.command.Process != nil {
 		_ = s.command.Process.Signal(syscall.SIGTERM)
@@ -154,21 +163,28 @@ func (s *ownServer) stop() error {
 	return errors.Join(errs...)
 }
 
-// serveBare is the process of startBare: the answer comes by stdin, the address
-// goes to stdout.
-func (c *cli) serveBare(certFile, keyFile string) error {
+// serveBare is the process of startBare: what to serve comes by stdin, the
+// address goes to stdout. It collects garbage as a real server does, no more
+// often.
+func (c *cli) serveBare(certFile, keyFile, dataFile string) error {
+	spareCollector()
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(c.in)
+	var b bench.Bare
+	if err := json.NewDecoder(c.in).Decode(&b); err != nil {
+		return err
+	}
+	store, err := floor.Open(dataFile)
 	if err != nil {
 		return err
 	}
+	defer store.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.out, l.Addr())
-	return bench.ServeBare(l, pair, body)
+	return b.Serve(l, pair, store)
 }

@@ -10,11 +10,14 @@ import (
 )
 
 func (c *cli) recordCommand() *cobra.Command {
-	return newGroup("record", "Records: sealed fields, labels and their history",
+	g := newGroup("record", "Records: sealed fields, labels and their history",
 		c.recordCreate(), c.recordPut(), c.recordPatch(), c.recordUpsert(),
 		c.recordGet(), c.recordField(), c.recordRevisions(),
 		c.recordDelete(), c.recordUndelete(), c.recordExpunge(), c.recordRollback(),
 		c.recordList(), c.recordSearch(), c.recordLookup(), c.recordImport(), c.recordExport())
+	g.PersistentFlags().StringVar(&c.purpose, "purpose", "", "what it is read for: fields with x-purpose or x-approval ask for one")
+	g.PersistentFlags().StringVar(&c.approval, "approval", "", "id of an approval, of which a read spends a use")
+	return g
 }
 
 // recordFlags are what a write of a record can say besides its fields.
@@ -190,8 +193,7 @@ func (c *cli) recordField() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = c.out.Write(value.Value)
-			return err
+			return writeValue(c.out, value.Value)
 		}),
 	}
 }

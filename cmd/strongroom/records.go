@@ -177,7 +177,7 @@ func (s *importSum) count(c *cli, r client.ImportResult) {
 	if r.Err != nil {
 		s.Failed++
 		c.progressEnd()
-		fmt.Fprintf(c.err, "line %d: %v\n", r.Line, r.Err)
+		fmt.Fprintf(c.err, "line %d: %s\n", r.Line, printable(r.Err.Error()))
 		return
 	}
 	if s.Stored++; s.Stored%1000 == 0 {
@@ -211,7 +211,7 @@ func (c *cli) recordExport() *cobra.Command {
 					_ = out.Flush()
 					return fmt.Errorf("the export is not complete: %w", err)
 				}
-				_, _ = out.Write(r.Reveal())
+				_, _ = out.Write(printableJSON(r.Reveal()))
 				_ = out.WriteByte('\n')
 			}
 			return out.Flush()

@@ -59,7 +59,7 @@ func (c *cli) roleGet() *cobra.Command {
 			if err := json.Indent(&rules, r.Rules, "", "  "); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.out, rules.String())
+			_, err = fmt.Fprintf(c.out, "%s\n", printableJSON(rules.Bytes()))
 			return err
 		}),
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"strongroom/client"
 )
 
 // The exit codes. A command that runs another passes that one's on.
@@ -17,6 +19,9 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitPending says that nothing failed and nothing was changed yet: a
+	// second person has to approve.
+	exitPending = 3
 )
 
 // cli is what the subcommands share.
@@ -24,6 +29,8 @@ type cli struct {
 	in       io.Reader
 	out, err io.Writer
 	output   string // text or json
+
+	purpose, approval string // of reads
 }
 
 // usageError is a command that was not written right.
@@ -56,13 +63,17 @@ func run(args []string, in io.Reader, out, err io.Writer) int {
 func (c *cli) exitCode(err error) int {
 	var quiet silent
 	var usage usageError
+	var pending *client.Pending
+	if errors.As(err, &pending) {
+		err = c.waits(pending)
+	}
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &quiet):
 		return int(quiet)
 	}
-	fmt.Fprintf(c.err, "strongroom: %v\n", err)
+	fmt.Fprintf(c.err, "strongroom: %s\n", printableLines(err.Error()))
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
@@ -87,8 +98,9 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		c.serveCommand(), c.initCommand(), c.demoCommand(),
-		c.integrationCommand(), c.collectionCommand(), c.recordCommand(), c.roleCommand(), c.clientCommand(),
-		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(),
+		c.integrationCommand(), c.collectionCommand(), c.recordCommand(), c.roleCommand(), c.clientCommand(), c.accessCommand(), c.limitCommand(),
+		c.changeCommand(), c.approvalCommand(), c.breakGlassCommand(),
+		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(), c.doctorCommand(),
 		c.benchCommand(), c.versionCommand(),
 	)
 	return root

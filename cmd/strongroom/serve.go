@@ -101,6 +101,7 @@ func (c *cli) serve(ctx context.Context, f *serveFlags, conf config.Config) erro
 	if err := app.NoCoreDumps(); err != nil {
 		return err
 	}
+	spareCollector()
 	level := new(slog.LevelVar)
 	_ = level.UnmarshalText([]byte(conf.Log.Level))
 	logger := slog.New(slog.NewJSONHandler(c.err, &slog.HandlerOptions{Level: level}))

@@ -35,6 +35,9 @@ const (
 // Actions returns every action.
 func Actions() []Action { return append([]Action(nil), actions[:]...) }
 
+// Known reports whether there is such an action.
+func (a Action) Known() bool { return a.index() >= 0 }
+
 // HandsOut reports whether the action can answer with field values.
 func (a Action) HandsOut() bool { return readActions.has(a) }
 

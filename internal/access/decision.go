@@ -21,12 +21,17 @@ type FieldInfo struct {
 //
 // A field that was not declared to For is answered by the same algebra as a
 // plain one, except that naming it grants nothing and that it can't be searched.
+//
+// While rules with conditions are open, the decision answers for the others
+// alone, and what it grants it grants of every record. ForRequest and ForRecord
+// settle it.
 type Decision struct {
 	actions actionSet // that a rule grants and the scope lets through
 	scope   actionSet // the actions that the scope of the token lets through
 	rules   []*rule
 	fields  map[string]*row
 	hash    [8]byte
+	open    *openRules // nil once settled
 }
 
 // row holds the answers for one declared field.
@@ -40,11 +45,25 @@ type row struct {
 // For decides about one collection. It costs some microseconds: keep its result
 // until the roles or the fields change.
 func (p *Policy) For(integration, collection string, fields []FieldInfo) *Decision {
-	d := &Decision{rules: p.matching(integration, collection), scope: p.inScope(integration, collection), fields: make(map[string]*row, len(fields))}
+	return newDecision(p.matching(integration, collection), basis{fields, p.inScope(integration, collection)})
+}
+
+// basis is what all decisions about one collection have in common, whatever
+// their conditions say.
+type basis struct {
+	fields []FieldInfo
+	scope  actionSet // the actions that the scope of the token lets through
+}
+
+func newDecision(rules []*rule, on basis) *Decision {
+	d := &Decision{scope: on.scope, fields: make(map[string]*row, len(on.fields))}
+	d.rules, d.open = takeOpen(rules, on)
 	for _, r := range d.rules {
-		d.actions |= r.actions & d.scope
+		if !r.silent {
+			d.actions |= r.actions & d.scope
+		}
 	}
-	for _, f := range fields {
+	for _, f := range on.fields {
 		if known := d.fields[f.Path]; known == nil {
 			r := d.resolve(f, true).within(d.scope)
 			d.fields[f.Path] = &r
@@ -54,12 +73,12 @@ func (p *Policy) For(integration, collection string, fields []FieldInfo) *Decisi
 	return d
 }
 
-// Allows reports whether a rule grants the action on the collection.
+// Allows reports whether a rule grants the action on the collection: on all of
+// its records while conditions are open, else on the one that it was settled for.
 func (d *Decision) Allows(a Action) bool { return d.actions.has(a) }
 
-// Any reports whether a rule grants any action: when not, the caller is told
-// 403, whether or not a record exists.
-func (d *Decision) Any() bool { return d.actions != 0 }
+// Any reports whether a rule grants any action, or would on some record.
+func (d *Decision) Any() bool { return d.best().actions != 0 }
 
 // Read returns how the field may be read while action a is done. An action that
 // hands out no values gives None.
@@ -115,7 +134,7 @@ func (d *Decision) MayWriteLabel(a Action, name string) bool {
 		return false
 	}
 	for _, r := range d.rules {
-		if r.actions.has(a) && (r.all || r.labels.star || r.labels.covers(name) == coverExact) {
+		if r.actions.has(a) && !r.silent && (r.all || r.labels.star || r.labels.covers(name) == coverExact) {
 			return true
 		}
 	}
@@ -179,7 +198,7 @@ func (d *Decision) cover(i int, path string, declared bool, list func(*rule) nam
 	best := uncovered
 	for _, r := range d.rules {
 		switch {
-		case r.actions&(1<<i) == 0:
+		case r.actions&(1<<i) == 0 || r.silent:
 		case r.all:
 			return coverExact
 		case declared:

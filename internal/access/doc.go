@@ -26,7 +26,30 @@
 //     that name, and never more than the name says.
 //
 // Then the answers are put together: an explicit `none` of any rule wins; else
-// the most permissive one, in the order clear, email, last4, redact.
+// the most permissive one.
+//
+// # Strictness
+//
+// Masks are ordered by what they tell: one is stricter than another when all
+// that it shows can be worked out from what the other shows. That is a partial
+// order; Grant.tellsAtMost draws it. Where a schema's mask and a rule's own can't
+// be compared the field is redacted: neither may stand for the other. Where
+// several rules give masks that can't be compared each of them was granted, and
+// the one that comes first in this line is shown: first:N, email, domain, last4,
+// year, hash, fixed, redact.
+//
+// # Conditions
+//
+// A rule with `when` takes part where its condition holds. Conditions are CEL
+// (cel.dev) of type bool over the request and the labels of the record; they are
+// compiled, checked and bounded in cost when the role is read. One that can't be
+// worked out, since a label is missing, say, denies: its rule grants nothing, and
+// what it says `none` of stays withheld.
+//
+// A Decision is made in steps. For answers with what needs no condition; while
+// conditions are open, what it grants it grants of every record. ForRequest
+// judges the conditions that name no record, ForRecord the others. Each outcome
+// of the conditions leads to a decision of its own, which is kept.
 //
 // Writing needs a rule that grants the writing action and whose `write` names
 // the field, an ancestor or `*`. It must name the field exactly when the field

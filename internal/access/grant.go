@@ -53,33 +53,116 @@ func maskedGrant(mask string) Grant {
 	return Grant{Kind: Masked, Mask: mask}
 }
 
-// strictness orders grants: none, redact, last4, email, clear from the
-// strictest to the most permissive. The email mask counts as more permissive
-// than last4 because it shows a whole domain and says what the value is.
-func (g Grant) strictness() int {
+// tellsAtMost is the order of strictness: whoever holds what b shows of a value
+// can work out what g shows of it, so that g gives nothing away that b doesn't.
+// It is a partial order of what is told:
+//
+//	none < redact = fixed < first:1 < first:2 < ... < clear
+//	       redact         < domain < email          < clear
+//	       redact         < last4, year, hash       < clear
+//
+// and no two of different lines can be compared. redact and each fixed text
+// tell the same: that there is a value.
+func (g Grant) tellsAtMost(b Grant) bool {
+	if g.Kind != Masked || b.Kind != Masked {
+		return g.Kind <= b.Kind
+	}
+	x, y := g.spec(), b.spec()
 	switch {
-	case g.Kind == Clear:
+	case x.name == MaskRedact, x.name == MaskFixed:
+		return true
+	case x.name == MaskDomain && y.name == MaskEmail:
+		return true
+	}
+	return x.name == y.name && x.n <= y.n
+}
+
+// spec takes the mask apart; one that does not exist redacts.
+func (g Grant) spec() maskSpec {
+	spec, ok := parseMask(g.Mask)
+	if !ok {
+		return maskSpec{name: MaskRedact}
+	}
+	return spec
+}
+
+// rank puts all grants in one line that agrees with the order of strictness,
+// the most permissive the highest. It decides between grants that can't be
+// compared.
+func (g Grant) rank() int {
+	switch g.Kind {
+	case Clear:
+		return 100
+	case None:
 		return 0
-	case g.Kind == None:
-		return 4
-	case g.Mask == MaskEmail:
-		return 1
-	case g.Mask == MaskLast4:
+	}
+	spec := g.spec()
+	switch spec.name {
+	case MaskFirst:
+		return 10 + spec.n
+	case MaskEmail:
+		return 9
+	case MaskDomain:
+		return 8
+	case MaskLast4:
+		return 7
+	case MaskYear:
+		return 6
+	case MaskHash:
+		return 5
+	case MaskFixed:
 		return 2
 	}
-	return 3
+	return 1
 }
 
+// stricter returns the most permissive grant that tells no more than either:
+// the stricter one where they can be compared, else redact, since a mask that
+// somebody chose must not be exchanged for one that shows something else.
 func stricter(a, b Grant) Grant {
-	if b.strictness() > a.strictness() {
+	under, over := a.tellsAtMost(b), b.tellsAtMost(a)
+	switch {
+	case under && over:
+		return lower(a, b)
+	case under:
+		return a
+	case over:
+		return b
+	}
+	return Grant{Kind: Masked, Mask: MaskRedact}
+}
+
+// looser returns the more permissive grant. Both were given, so either may be
+// shown; of two that can't be compared the one with the higher rank is.
+func looser(a, b Grant) Grant {
+	if lower(a, b) == a {
 		return b
 	}
 	return a
 }
 
-func looser(a, b Grant) Grant {
-	if b.strictness() < a.strictness() {
-		return b
+// lower orders grants by rank, and those of one rank by their text.
+func lower(a, b Grant) Grant {
+	if x, y := a.rank(), b.rank(); x < y || x == y && a.Mask > b.Mask {
+		return a
 	}
-	return a
+	return b
+}
+
+// Stricter returns the most permissive grant that tells no more than either: a
+// revision that must pass under two decisions is shown by both.
+func Stricter(a, b Grant) Grant { return stricter(a, b) }
+
+// Restrained returns what is left of a grant when a field may not be read as
+// roles say: the schema's mask, and without one nothing. A role that gives
+// another mask leaves the value redacted: neither mask may show what the other
+// hides.
+func Restrained(g Grant, mask string) Grant {
+	switch masked := maskedGrant(mask); {
+	case mask == "" || g.Kind == None:
+		return Grant{}
+	case g.Kind == Clear || g == masked:
+		return masked
+	}
+	return Grant{Kind: Masked, Mask: MaskRedact}
 }

@@ -25,7 +25,7 @@ func NewPolicy(roles map[string]*Role, names []string, dev bool) *Policy {
 			p.caps |= caps
 		case roles[name] != nil:
 			for i := range roles[name].Rules {
-				p.rules = append(p.rules, compile(&roles[name].Rules[i]))
+				p.rules = append(p.rules, compile(&roles[name].Rules[i], name, i))
 			}
 		}
 	}
@@ -34,6 +34,9 @@ func NewPolicy(roles map[string]*Role, names []string, dev bool) *Policy {
 
 // Can reports whether the policy has all of the capabilities in c.
 func (p *Policy) Can(c Capability) bool { return p != nil && p.caps&c == c }
+
+// CanAny reports whether the policy has one of the capabilities in c.
+func (p *Policy) CanAny(c Capability) bool { return p != nil && p.caps&c != 0 }
 
 // Touches reports whether any rule speaks about the integration.
 func (p *Policy) Touches(integration string) bool {
@@ -65,8 +68,12 @@ func (p *Policy) matching(integration, collection string) []*rule {
 	return list
 }
 
-// rule is a Rule made ready for look-ups.
+// rule is a Rule made ready for look-ups. One with a condition takes part where
+// the condition holds; where it can't be worked out what keeping leaves of it
+// takes its place: what the rule says none of, and no grant.
 type rule struct {
+	role                      string
+	number                    int // in its role
 	integrations, collections []string
 	actions                   actionSet
 	read                      map[string]Grant // without `*`
@@ -74,14 +81,19 @@ type rule struct {
 	hasStar                   bool
 	write, search, labels     nameSet
 	all                       bool // the rule of everything
+	condition                 *condition
+	silent                    bool // it only withholds
 }
 
 var everythingRule = &rule{
+	role:         RoleEverything,
 	integrations: []string{"*"}, collections: []string{"*"}, actions: allActions, all: true,
 }
 
-func compile(r *Rule) *rule {
+func compile(r *Rule, role string, number int) *rule {
 	c := &rule{
+		role:         role,
+		number:       number,
 		integrations: append([]string(nil), r.Integrations...),
 		collections:  append([]string(nil), r.Collections...),
 		actions:      setOf(r.Actions),
@@ -90,8 +102,8 @@ func compile(r *Rule) *rule {
 		search:       newNameSet(r.Search),
 		labels:       newNameSet(r.WriteLabels),
 	}
-	if r.conditional() {
-		c.actions = 0 // a condition that nobody checks must not grant
+	if c.condition = r.condition; r.conditional() && c.condition == nil {
+		c.actions = 0 // a condition that nobody compiled must not grant
 	}
 	for path, text := range r.Read {
 		g, _ := parseGrant(text) // a malformed one is none
@@ -102,6 +114,21 @@ func compile(r *Rule) *rule {
 		}
 	}
 	return c
+}
+
+// keeping returns the rule without its condition, and with those of its read
+// members alone that say none, or those that don't: what is certain of a broken
+// rule, and what can be hoped of an open one.
+func (r *rule) keeping(nones bool) *rule {
+	c := *r
+	c.condition, c.read, c.silent = nil, make(map[string]Grant, len(r.read)), nones
+	c.hasStar = r.hasStar && (r.readStar.Kind == None) == nones
+	for path, g := range r.read {
+		if (g.Kind == None) == nones {
+			c.read[path] = g
+		}
+	}
+	return &c
 }
 
 // answer is what one rule says of reading one field.

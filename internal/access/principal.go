@@ -24,6 +24,9 @@ type Principal struct {
 	Address     string // where the request came from
 	RequestID   string
 	TraceParent string // W3C Trace Context
+
+	Purpose  string // what the request says it reads for; empty: nothing
+	Approval string // the approval that it names; empty: none
 }
 
 // Capability is a right over the control plane. Capabilities come from
@@ -39,6 +42,8 @@ const (
 	OperateBackup
 	OperateKeys
 	ReadAudit
+	ApproveChanges // of what widens access, asked for by somebody else
+	ApproveReads   // of fields that need a second person
 )
 
 // The names of the built-in roles.
@@ -46,21 +51,24 @@ const (
 	RoleAdministrator = "administrator"
 	RoleOperator      = "operator"
 	RoleAuditor       = "auditor"
+	RoleApprover      = "approver"
 	RoleEverything    = "everything" // dev mode alone
 )
 
 // Builtin returns what a built-in role grants; ok is false for every other
-// name. Duties are kept apart: administrator, operator and auditor read no
-// field value, and everything, which grants every action on every field, counts
+// name. Duties are kept apart: administrator, operator, auditor and
+// approver read no field value, and everything, which grants every action on every field, counts
 // in dev mode alone and has no capability.
 func Builtin(name string) (caps Capability, grantsEverything, ok bool) {
 	switch name {
 	case RoleAdministrator:
-		return ManageIntegrations | ManageCollections | ManageRoles | ManageClients, false, true
+		return ManageIntegrations | ManageCollections | ManageRoles | ManageClients | ApproveChanges, false, true
 	case RoleOperator:
 		return OperateBackup | OperateKeys, false, true
 	case RoleAuditor:
 		return ReadAudit, false, true
+	case RoleApprover:
+		return ApproveChanges | ApproveReads, false, true
 	case RoleEverything:
 		return 0, true, true
 	}
@@ -70,7 +78,7 @@ func Builtin(name string) (caps Capability, grantsEverything, ok bool) {
 // Builtins returns the names of the built-in roles. All but everything can be
 // given to clients outside of dev mode.
 func Builtins() []string {
-	return []string{RoleAdministrator, RoleOperator, RoleAuditor, RoleEverything}
+	return []string{RoleAdministrator, RoleOperator, RoleAuditor, RoleApprover, RoleEverything}
 }
 
 // Reserved reports whether a stored role must not have this name.

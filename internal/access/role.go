@@ -37,7 +37,9 @@ type Rule struct {
 	Write        []string          `json:"write,omitempty"`
 	WriteLabels  []string          `json:"write_labels,omitempty"` // names, or `*`
 	Search       []string          `json:"search,omitempty"`
-	When         jsontext.Value    `json:"when,omitempty"` // refused by ParseRole
+	When         jsontext.Value    `json:"when,omitempty"` // a condition in CEL, as a string
+
+	condition *condition // When, compiled by ParseRole
 }
 
 func (r *Rule) conditional() bool { return len(r.When) > 0 }
@@ -65,8 +67,9 @@ func (e *Invalid) add(pointer, detail string) {
 }
 
 // ParseRole reads a role from JSON. It is strict: an unknown or repeated
-// member, an unknown action or mask, and a condition are refused. Its error is
-// an *Invalid.
+// member, an unknown action or mask, and a condition that is not one are
+// refused. Conditions are compiled here and nowhere else. Its error is an
+// *Invalid.
 func ParseRole(raw []byte) (*Role, error) {
 	if len(raw) > maxRole {
 		return nil, &Invalid{[]Issue{{"", fmt.Sprintf("A role has at most %d bytes.", maxRole)}}}
@@ -108,16 +111,49 @@ func (r *Role) check(bad *Invalid) {
 	case len(r.Rules) > maxRules:
 		bad.add("/rules", fmt.Sprintf("A role has at most %d rules.", maxRules))
 	default:
+		conditions := map[string]*condition{}
 		for i := range r.Rules {
-			r.Rules[i].check(bad, fmt.Sprintf("/rules/%d", i))
+			at := fmt.Sprintf("/rules/%d", i)
+			r.Rules[i].check(bad, at)
+			r.Rules[i].compileWhen(bad, at+"/when", conditions)
 		}
 	}
 }
 
-func (r *Rule) check(bad *Invalid, at string) {
-	if r.conditional() {
-		bad.add(at+"/when", "Conditions are not supported yet. The role was refused, since without its condition the rule would grant more than it says.")
+// compileWhen compiles the condition of a rule; equal ones are compiled once.
+func (r *Rule) compileWhen(bad *Invalid, at string, known map[string]*condition) {
+	if !r.conditional() {
+		return
 	}
+	source, ok := r.condText()
+	switch {
+	case !ok:
+		bad.add(at, "A condition is a text in CEL. A rule without one has no member when.")
+		return
+	case known[source] == nil && len(known) == maxConditions:
+		bad.add(at, fmt.Sprintf("A role has at most %d different conditions.", maxConditions))
+		return
+	case known[source] == nil:
+		compiled, detail := compileCondition(source)
+		if detail != "" {
+			bad.add(at, detail)
+			return
+		}
+		known[source] = compiled
+	}
+	r.condition = known[source]
+}
+
+// condText returns the text of the condition.
+func (r *Rule) condText() (string, bool) {
+	if r.When.Kind() != '"' {
+		return "", false
+	}
+	text, err := jsontext.AppendUnquote(nil, r.When)
+	return string(text), err == nil && strings.TrimSpace(string(text)) != ""
+}
+
+func (r *Rule) check(bad *Invalid, at string) {
 	checkList(bad, at+"/integrations", r.Integrations, true, validGlob,
 		"This is no pattern of names: lower-case letters, digits, hyphens and `*` for any run of them.")
 	checkList(bad, at+"/collections", r.Collections, true, validGlob,

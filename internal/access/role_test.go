@@ -23,7 +23,7 @@ func TestParseRoleReadsTheWholeShape(t *testing.T) {
 		Read:    map[string]string{"email": "mask:email", "card": "mask:last4", "ssn": "none", "*": "clear"},
 		Write:   []string{"email", "card"}, WriteLabels: []string{"region"}, Search: []string{"email"},
 	}}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Rule{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -42,10 +42,20 @@ func TestParseRoleRefuses(t *testing.T) {
 		{"a member in another case", rule(`"Read":{}`), "/rules/0/Read", "no such member"},
 		{"a repeated member", rule(`"read":{},"read":{}`), "/rules/0/read", "twice"},
 		{"a repeated path", rule(`"read":{"a":"none","a":"clear"}`), "/rules/0/read/a", "twice"},
-		{"a condition", rule(`"when":"record.labels.owner == client.labels.owner"`), "/rules/0/when", "Conditions are not supported yet"},
-		{"a null condition", rule(`"when":null`), "/rules/0/when", "Conditions are not supported yet"},
+		{"a null condition", rule(`"when":null`), "/rules/0/when", "A condition is a text"},
+		{"a condition that is true", rule(`"when":true`), "/rules/0/when", "A condition is a text"},
+		{"an empty condition", rule(`"when":" "`), "/rules/0/when", "A condition is a text"},
+		{"a condition with a syntax error", rule(`"when":"record.labels.owner == "`), "/rules/0/when", "Line 1, column 24: this is not well-formed CEL"},
+		{"a condition with an error in its second line", rule(`"when":"true &&\n nobody"`), "/rules/0/when", "Line 2, column 2: there is no such name"},
+		{"a condition of another type", rule(`"when":"record.labels.owner"`), "/rules/0/when", "must be true or false"},
+		{"a condition of any type", rule(`"when":"dyn(true)"`), "/rules/0/when", "must be true or false"},
+		{"a condition that compares text with a number", rule(`"when":"record.labels.level > 3"`), "/rules/0/when", "Labels are text"},
+		{"a condition on a field", rule(`"when":"record.fields.email == ''"`), "/rules/0/when", "there is no such name"},
+		{"a condition that costs too much", rule(`"when":"record.labels.all(a, record.labels.all(b, record.labels.all(c, a + b == c)))"`), "/rules/0/when", "cost too much"},
+		{"a condition that is too long", rule(`"when":"'` + strings.Repeat("a", maxCondition) + `' == ''"`), "/rules/0/when", "too long"},
+		{"a condition that is nested too deeply", rule(`"when":"` + strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200) + `"`), "/rules/0/when", "nested too deeply"},
 		{"an unknown grant", rule(`"read":{"a":"mask"}`), "/rules/0/read/a", "no grant"},
-		{"an unknown mask", rule(`"read":{"a/b":"mask:first4"}`), "/rules/0/read/a~1b", "no grant"},
+		{"an unknown mask", rule(`"read":{"a/b":"mask:first"}`), "/rules/0/read/a~1b", "no grant"},
 		{"a null grant", rule(`"read":{"a":null}`), "/rules/0/read/a", "no grant"},
 		{"a pattern of paths", rule(`"read":{"a*":"clear"}`), "/rules/0/read/a*", "in full"},
 		{"an empty path", rule(`"read":{"":"clear"}`), "/rules/0/read/", "in full"},
@@ -90,7 +100,7 @@ func FuzzParseRole(f *testing.F) {
 	for _, raw := range storyRoles {
 		f.Add([]byte(raw))
 	}
-	f.Add([]byte(`{"rules":[{"integrations":["*"],"collections":["*"],"actions":["read"],"when":"x"}]}`))
+	f.Add([]byte(`{"rules":[{"integrations":["*"],"collections":["*"],"actions":["read"],"when":"record.labels.owner == client.labels.owner"}]}`))
 	f.Add([]byte(`{"rules":null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		role, err := ParseRole(raw)
@@ -108,7 +118,7 @@ func FuzzParseRole(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if diff := cmp.Diff(role, again, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(role, again, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Rule{})); diff != "" {
 			t.Fatal(diff)
 		}
 		NewPolicy(map[string]*Role{"r": role}, []string{"r"}, false).For("acme", "customers", customerFields)
@@ -147,5 +157,17 @@ func TestIdleMembersAreTold(t *testing.T) {
 	want := []string{"/rules/0/read", "/rules/0/search", "/rules/1/write", "/rules/1/write_labels"}
 	if diff := cmp.Diff(want, at); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRestrained(t *testing.T) {
+	for _, c := range []struct{ grant, mask, want string }{
+		{"clear", "last4", "mask:last4"}, {"clear", "", "none"}, {"none", "last4", "none"},
+		{"mask:last4", "last4", "mask:last4"}, {"mask:email", "last4", "mask:redact"}, {"mask:email", "", "none"}, {"mask:redact", "email", "mask:redact"},
+	} {
+		g, _ := parseGrant(c.grant)
+		if got := Restrained(g, c.mask).String(); got != c.want {
+			t.Errorf("of %s with the schema's mask %q is left %s, want %s", c.grant, c.mask, got, c.want)
+		}
 	}
 }

@@ -91,3 +91,24 @@ func (r *Role) Idle() []Issue {
 	}
 	return warnings
 }
+
+// Surprising returns a warning for each member that works as it says and may
+// not do what whoever wrote it wants.
+func (r *Role) Surprising() []Issue {
+	var warnings []Issue
+	for i := range r.Rules {
+		rule, at := &r.Rules[i], fmt.Sprintf("/rules/%d", i)
+		makes := slices.Contains(rule.Actions, ActionCreate) || slices.Contains(rule.Actions, ActionImport)
+		if makes && rule.condition != nil && rule.condition.ofRecord {
+			warnings = append(warnings, Issue{at + "/when", "Creating depends on the record here, so this rule lets nobody choose the id of a new record."})
+		}
+		writes := newNameSet(rule.Write)
+		for _, path := range sortedKeys(rule.Read) {
+			g, _ := parseGrant(rule.Read[path])
+			if g.spec().name == MaskHash && g.Kind == Masked && writes.covers(path) != uncovered {
+				warnings = append(warnings, Issue{at + "/read/" + escape(path), "Whoever may write this field and read its hash can check guesses of other records' values."})
+			}
+		}
+	}
+	return warnings
+}

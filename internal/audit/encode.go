@@ -56,7 +56,11 @@ func appendWhat(b []byte, e *Entry) []byte {
 	b = appendStrings(b, `,"withheld":`, e.Withheld)
 	b = appendStrings(b, `,"searched":`, e.Searched)
 	b = appendStrings(b, `,"records":`, e.Records)
-	return appendUint(b, `,"count":`, e.Count)
+	b = appendUint(b, `,"count":`, e.Count)
+	b = appendString(b, `,"purpose":`, e.Purpose)
+	b = appendString(b, `,"approval":`, e.Approval)
+	b = appendString(b, `,"change":`, e.Change)
+	return appendString(b, `,"requester":`, e.Requester)
 }
 
 func appendString(b []byte, name, s string) []byte {

@@ -113,7 +113,8 @@ func drawEntry(t *rapid.T) *Entry {
 		Action: text("action"), Integration: text("integration"), Collection: text("collection"), Record: text("record"),
 		Revision: rapid.Uint64().Draw(t, "revision"), Target: text("target"),
 		Fields: list("fields"), Masked: list("masked"), Withheld: list("withheld"), Searched: list("searched"), Records: list("records"),
-		Count: rapid.Uint64().Draw(t, "count"), Outcome: rapid.SampledFrom([]Result{Allowed, Denied, Failed, ""}).Draw(t, "outcome"),
+		Count: rapid.Uint64().Draw(t, "count"), Purpose: text("purpose"), Approval: text("approval"),
+		Change: text("change"), Requester: text("requester"), Outcome: rapid.SampledFrom([]Result{Allowed, Denied, Failed, ""}).Draw(t, "outcome"),
 		Code: text("code"), Duration: time.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "us")) * time.Microsecond,
 		Event: text("event"), Detail: text("detail"), Lost: rapid.Uint64().Draw(t, "lost"),
 	}

@@ -40,7 +40,9 @@ const (
 //	 "address":"192.0.2.7","request_id":"…","traceparent":"00-…",
 //	 "action":"read","integration":"acme-eu","collection":"customers","record":"…","revision":3,
 //	 "target":"role/billing-reader","fields":["email"],"masked":["card"],"withheld":["ssn"],
-//	 "searched":["email"],"records":["r1"],"count":1,"outcome":"allowed","code":"…","duration_us":312,
+//	 "searched":["email"],"records":["r1"],"count":1,
+//	 "purpose":"…","approval":"…","change":"…","requester":"…",
+//	 "outcome":"allowed","code":"…","duration_us":312,
 //	 "event":"…","detail":"…","lost":2}
 type Entry struct {
 	Time      time.Time // when zero, Write uses the log's clock
@@ -71,6 +73,10 @@ type Entry struct {
 	Searched    []string // names of fields searched by
 	Records     []string // ids, where an entry stands for several records
 	Count       uint64   // records, where an entry stands for several
+	Purpose     string   // what the request said that it reads for
+	Approval    string   // id of the approval that a read was made under
+	Change      string   // id of the change that waits, or is decided about
+	Requester   string   // who asked for what the client decides about
 
 	// How it ended.
 	Outcome  Result

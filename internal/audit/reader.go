@@ -255,6 +255,10 @@ type wire struct {
 	Searched    []string  `json:"searched"`
 	Records     []string  `json:"records"`
 	Count       uint64    `json:"count"`
+	Purpose     string    `json:"purpose"`
+	Approval    string    `json:"approval"`
+	Change      string    `json:"change"`
+	Requester   string    `json:"requester"`
 	Outcome     Result    `json:"outcome"`
 	Code        string    `json:"code"`
 	DurationUS  int64     `json:"duration_us"`
@@ -280,7 +284,8 @@ func parseLine(line []byte) (Entry, error) {
 		Address: w.Address, RequestID: w.RequestID, TraceParent: w.TraceParent,
 		Action: w.Action, Integration: w.Integration, Collection: w.Collection, Record: w.Record,
 		Revision: w.Revision, Target: w.Target, Fields: w.Fields, Masked: w.Masked,
-		Withheld: w.Withheld, Searched: w.Searched, Records: w.Records, Count: w.Count, Outcome: w.Outcome, Code: w.Code,
+		Withheld: w.Withheld, Searched: w.Searched, Records: w.Records, Count: w.Count, Purpose: w.Purpose, Approval: w.Approval,
+		Change: w.Change, Requester: w.Requester, Outcome: w.Outcome, Code: w.Code,
 		Duration: time.Duration(w.DurationUS) * time.Microsecond,
 		Event:    w.Event, Detail: w.Detail, Lost: w.Lost,
 	}, nil

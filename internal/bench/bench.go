@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"sync/atomic"
@@ -42,8 +43,8 @@ type Options struct {
 
 // Floor is where the floors are.
 type Floor struct {
-	// Bare starts a ServeBare that answers with body, and returns its address.
-	Bare func(body []byte) (address string, err error)
+	// Bare starts a process that serves b, and returns where and its id.
+	Bare func(b Bare) (address string, process int, err error)
 	Dir  string // of the raw bbolt file: on the disk that the server's data is on
 }
 
@@ -53,9 +54,11 @@ type Report struct {
 	Results []Result `json:"results"`
 	Ratios  []Ratio  `json:"ratios,omitempty"`
 	// PlainBytes is the size of one record's fields as JSON, AnswerBytes that of
-	// the answer of a read.
+	// the answer of a read, StoredBytes that of all keys and values that the
+	// store has for a record; 0 when it was not asked.
 	PlainBytes  int `json:"plain_bytes"`
 	AnswerBytes int `json:"answer_bytes"`
+	StoredBytes int `json:"stored_bytes,omitempty"`
 }
 
 // Ratio holds a workload against its floor.
@@ -63,7 +66,7 @@ type Ratio struct {
 	Workload    string  `json:"workload"`
 	Floor       string  `json:"floor"`
 	Connections int     `json:"connections"`
-	Ratio       float64 `json:"ratio"` // of the rates; 1 would be the floor itself
+	Ratio       float64 `json:"ratio"` // of the rates, the median of the rounds; 1 would be the floor itself
 }
 
 // Bench is a run.
@@ -73,9 +76,11 @@ type Bench struct {
 	target *target
 	bare   *target
 	ids    []string // of the records that reads ask for
-	answer []byte   // of a read
+	floor  Bare     // what a real server answers and stores
 	next   atomic.Uint64
 	seed   atomic.Uint64
+
+	liftedLimits bool
 }
 
 // Run measures. It makes an integration of its own on the server and deletes it
@@ -90,7 +95,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (b *Bench) run(ctx context.Context) (*Report, error) {
-	if err := b.fill(b.o.Records); err != nil {
+	if err := errors.Join(b.liftLimits(ctx), b.fillAndWeigh(ctx)); err != nil {
 		return nil, err
 	}
 	if err := b.sample(); err != nil {
@@ -100,11 +105,10 @@ func (b *Bench) run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	report := &Report{
-		Records: b.o.Records, PlainBytes: len(newMaker(1).fields(nil, 1)), AnswerBytes: len(b.answer),
+		Records: b.o.Records, PlainBytes: len(newMaker(1).fields(nil, 1)),
+		AnswerBytes: len(b.floor.Read), StoredBytes: b.floor.Stored,
 	}
-	err := b.measureAll(ctx, report)
-	report.Ratios = ratios(report.Results)
-	return report, err
+	return report, b.measureAll(ctx, report)
 }
 
 // prepare makes the collection that everything is measured on.
@@ -117,6 +121,7 @@ func prepare(ctx context.Context, o Options) (*Bench, error) {
 	if b.target, err = targetOf(o.Server); err != nil {
 		return nil, err
 	}
+	b.target.process = o.Process
 	if _, err := c.PutIntegration(ctx, integration, client.IntegrationSpec{Description: "made by strongroom bench"}, client.WriteOptions{}); err != nil {
 		return nil, err
 	}
@@ -138,7 +143,7 @@ func (b *Bench) cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err := b.client.DeleteIntegration(ctx, integration, true)
-	return err
+	return errors.Join(err, b.restoreLimits(ctx))
 }
 
 func targetOf(c client.Config) (*target, error) {
@@ -162,13 +167,43 @@ func (b *Bench) startBare() error {
 	if b.o.Floor == nil {
 		return nil
 	}
-	address, err := b.o.Floor.Bare(b.answer)
+	address, process, err := b.o.Floor.Bare(b.floor)
 	if err != nil {
 		return fmt.Errorf("bench: the bare server: %w", err)
 	}
-	// The request is as long as a real one: its token costs the bare server too.
-	b.bare = &target{address: address, tls: b.target.tls, token: b.target.token}
+	// The requests are as long as real ones: their token costs the bare server too.
+	b.bare = &target{address: address, tls: b.target.tls, token: b.target.token, process: process}
 	return nil
+}
+
+// fillAndWeigh imports the records that reads ask for. What a backup grows by
+// is what the store stores for them: it holds every key and value, and nothing
+// of the pages that they lie in.
+func (b *Bench) fillAndWeigh(ctx context.Context) error {
+	before, err := b.stored(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.fill(b.o.Records); err != nil {
+		return err
+	}
+	after, err := b.stored(ctx)
+	if len(b.ids) > 0 {
+		b.floor.Stored = int(after-before) / len(b.ids)
+	}
+	return err
+}
+
+// stored returns the size of a backup; 0 when no floor needs it.
+func (b *Bench) stored(ctx context.Context) (int64, error) {
+	if b.o.Floor == nil {
+		return 0, nil
+	}
+	info, err := b.client.Backup(ctx, "", io.Discard)
+	if err != nil {
+		return 0, err
+	}
+	return info.Bytes, nil
 }
 
 // fill imports records until n are there and remembers their ids.
@@ -188,21 +223,21 @@ func (b *Bench) fill(n int) error {
 	return nil
 }
 
-// sample keeps the answer of one read.
-func (b *Bench) sample() error {
+// sample keeps the answer of one read and of one write.
+func (b *Bench) sample() (err error) {
 	if len(b.ids) == 0 {
 		return errors.New("bench: reads need at least one record")
 	}
-	c, err := b.target.connect()
+	workers, err := b.connect(b.target, 1)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	status, err := c.roundTrip(b.target.request(nil, "GET", recordsPath+"/"+b.ids[0], "", nil), true)
-	if err == nil && status != 200 {
-		err = fmt.Errorf("bench: a read answered %d", status)
+	defer closeAll(workers)
+	w := workers[0]
+	if b.floor.Read, err = w.answer("GET", recordsPath+"/"+b.ids[0], "", nil, 200); err != nil {
+		return err
 	}
-	b.answer = append([]byte(nil), c.body...)
+	b.floor.Write, err = w.answer("POST", recordsPath, "application/json", w.m.record(nil, b.next.Add(1)), 201)
 	return err
 }
 

@@ -9,11 +9,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"strongroom/store/bolt/floor"
 )
 
 func TestHistogramIsOffByLittle(t *testing.T) {
@@ -138,7 +142,6 @@ func TestRecordsAreWhatTheSchemaSays(t *testing.T) {
 }
 
 func TestBareServerAnswersTheSameBytes(t *testing.T) {
-	const body = `{"id":"a","revision":1,"created_at":"2026-01-02T03:04:05.000000006Z","updated_at":"2026-01-02T03:04:05.000000006Z","labels":{},"fields":{"a":"b"},"masked":[],"withheld":[]}`
 	s := httptest.NewUnstartedServer(nil)
 	s.StartTLS()
 	cert, roots := s.TLS.Certificates[0], x509.NewCertPool()
@@ -148,17 +151,29 @@ func TestBareServerAnswersTheSameBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	go ServeBare(l, cert, []byte(body))
+	store, err := floor.Open(filepath.Join(t.TempDir(), "floor.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	bare := &Bare{Read: json.RawMessage(`{"id":"a","fields":{"a":"b"}}`), Write: json.RawMessage(`{"id":"a"}`), Stored: 100}
+	go func() { ended <- bare.Serve(l, cert, store) }()
 	to := &target{address: l.Addr().String(), tls: &tls.Config{RootCAs: roots, ServerName: "example.com"}}
 	c, err := to.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
-	status, err := c.roundTrip(to.request(nil, "GET", "/x", "", nil), true)
-	if err != nil || status != 200 || string(c.body) != body {
-		t.Errorf("%d %s %v", status, c.body, err)
+	for method, want := range map[string]string{"GET": "200 " + string(bare.Read), "POST": "201 " + string(bare.Write)} {
+		status, err := c.roundTrip(to.request(nil, method, "/x", "", nil), true)
+		if got := fmt.Sprintf("%d %s", status, c.body); err != nil || got != want {
+			t.Errorf("%s: %s (%v), want %s", method, got, err, want)
+		}
+	}
+	c.close()
+	l.Close()
+	<-ended
+	if err := store.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -183,12 +198,17 @@ func TestSampleOfIDsIsEven(t *testing.T) {
 }
 
 func TestRatiosAndMedians(t *testing.T) {
-	got := ratios([]Result{
-		{Workload: Read, Connections: 1, Rate: 60}, {Workload: BareHTTP, Connections: 1, Rate: 100},
-		{Workload: Read, Connections: 16, Rate: 10}, {Workload: Search, Connections: 1, Rate: 5},
-	})
-	if len(got) != 1 || got[0] != (Ratio{Read, BareHTTP, 1, 0.6}) {
-		t.Errorf("got %v", got)
+	round := func(read, bare float64) []Result {
+		return []Result{{Workload: Read, Connections: 16, Rate: read}, {Workload: BareHTTP, Connections: 16, Rate: bare}}
+	}
+	var r Report
+	r.add([][]Result{round(60, 100), round(10, 100), round(35, 50)})
+	want := Report{
+		Results: []Result{{Workload: Read, Connections: 16, Rate: 35}, {Workload: BareHTTP, Connections: 16, Rate: 100}},
+		Ratios:  []Ratio{{Read, BareHTTP, 16, 0.6}},
+	}
+	if diff := cmp.Diff(want, r); diff != "" {
+		t.Error(diff)
 	}
 	if m := median([]Result{{Rate: 9}, {Rate: 1}, {Rate: 5}}); m.Rate != 5 {
 		t.Errorf("the median is %v", m.Rate)

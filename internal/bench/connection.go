@@ -28,6 +28,7 @@ type target struct {
 	address string
 	tls     *tls.Config
 	token   string
+	process int // its process id; 0: not ours
 }
 
 var errProtocol = errors.New("bench: the server's answer is not HTTP/1.1 as expected")
@@ -36,10 +37,20 @@ var errProtocol = errors.New("bench: the server's answer is not HTTP/1.1 as expe
 const ioTimeout = 60 * time.Second
 
 func (t *target) connect() (*connection, error) {
-	raw, err := net.DialTimeout("tcp", t.address, 10*time.Second)
+	return t.connectFrom(nil, 10*time.Second)
+}
+
+// connectFrom connects from an address of this machine; nil: from any.
+func (t *target) connectFrom(from net.IP, timeout time.Duration) (*connection, error) {
+	d := net.Dialer{Timeout: timeout}
+	if from != nil {
+		d.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	raw, err := d.Dial("tcp", t.address)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
+	_ = raw.SetDeadline(time.Now().Add(timeout))
 	c := tls.Client(raw, t.tls)
 	if err := c.Handshake(); err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: %w", err), raw.Close())

@@ -14,12 +14,9 @@ const clockTick = 10 * time.Millisecond
 
 // cpu returns the processor time that the server has taken; 0 when it is not
 // ours or the system does not tell.
-func (b *Bench) cpu(t *target) time.Duration {
-	if b.o.Process == 0 || t != b.target {
-		return 0
-	}
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.o.Process))
-	if err != nil {
+func (t *target) cpu() time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.process))
+	if t.process == 0 || err != nil {
 		return 0
 	}
 	// The second member is the command in parentheses, which can hold anything.

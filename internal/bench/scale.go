@@ -50,6 +50,9 @@ func RunScale(ctx context.Context, o Options, n uint64) (*Scale, error) {
 
 func (b *Bench) scale(ctx context.Context, n uint64) (*Scale, error) {
 	s := &Scale{}
+	if err := b.liftLimits(ctx); err != nil {
+		return s, err
+	}
 	for _, stop := range stops(n) {
 		took, err := b.importUpTo(ctx, stop)
 		if err != nil {

@@ -24,8 +24,9 @@ func Workloads() []string { return []string{Read, Write, Mixed, Search, Import} 
 
 // The floors.
 const (
-	BareHTTP = "bare-http" // a net/http server that encodes an answer of the same bytes
-	RawBbolt = "raw-bbolt" // bbolt group commits of the same bytes, fsync included
+	BareHTTP  = "bare-http"  // reads of a net/http server that answers with the same bytes
+	BareWrite = "bare-write" // writes to it: the same requests and answers, and raw bbolt behind
+	RawBbolt  = "raw-bbolt"  // bbolt group commits of the same bytes, fsync included; no network
 )
 
 // importLines is how many records a request of the import workload brings.
@@ -66,6 +67,7 @@ type worker struct {
 	body    []byte
 	scratch histogram
 	done    uint64 // operations
+	failed  uint64 // requests beside noise
 }
 
 // step sends one request and returns how many operations it was.
@@ -84,7 +86,9 @@ func (b *Bench) stepOf(workload string) (step, error) {
 	case Import:
 		return (*worker).importLines, nil
 	case BareHTTP:
-		return (*worker).bare, nil
+		return (*worker).read, nil
+	case BareWrite:
+		return (*worker).write, nil
 	}
 	return nil, fmt.Errorf("there is no workload %q; there are %v", workload, Workloads())
 }
@@ -98,14 +102,19 @@ func (w *worker) send(method, path, contentType string, body []byte, want int) e
 	return err
 }
 
+// answer sends one request and returns the body of its answer.
+func (w *worker) answer(method, path, contentType string, body []byte, want int) ([]byte, error) {
+	w.buffer = w.c.target.request(w.buffer[:0], method, path, contentType, body)
+	status, err := w.c.roundTrip(w.buffer, true)
+	if err == nil && status != want {
+		err = fmt.Errorf("bench: %s answered %d, not %d", method, status, want)
+	}
+	return bytes.Clone(w.c.body), err
+}
+
 func (w *worker) read() (uint64, error) {
 	ids := w.bench.ids
 	return 1, w.send("GET", recordsPath+"/"+ids[w.m.r.IntN(len(ids))], "", nil, 200)
-}
-
-func (w *worker) bare() (uint64, error) {
-	ids := w.bench.ids
-	return 1, w.send("GET", "/v1/bare/"+ids[w.m.r.IntN(len(ids))], "", nil, 200)
 }
 
 func (w *worker) write() (uint64, error) {
@@ -177,7 +186,7 @@ func (b *Bench) load(t *target, workload string, n int, duration time.Duration) 
 		return Result{}, err
 	}
 	defer closeAll(workers)
-	before := b.cpu(t)
+	before := t.cpu()
 	took, err := runAll(workers, s, duration)
 	if err != nil {
 		return Result{}, fmt.Errorf("%s at %s connections: %w", workload, strconv.Itoa(n), err)
@@ -189,7 +198,7 @@ func (b *Bench) load(t *target, workload string, n int, duration time.Duration) 
 		operations += w.done
 	}
 	r := newResult(workload, n, operations, took, &all)
-	if spent := b.cpu(t) - before; spent > 0 && operations > 0 {
+	if spent := t.cpu() - before; spent > 0 && operations > 0 {
 		r.ServerCPU = float64(spent.Microseconds()) / float64(operations)
 	}
 	return r, nil

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"strongroom/internal/outbound"
 )
 
 // checker gathers what is wrong.
@@ -84,18 +82,17 @@ func (c *Config) Check() error {
 	c.checkIssuer(k)
 	k.between("token_lifetime", c.TokenLifetime, Duration(time.Minute), Duration(24*time.Hour))
 	k.between("signing_key_every", c.SigningKeyEvery, Duration(time.Hour), Duration(365*24*time.Hour))
-	if _, err := outbound.ParseNetworks(c.Outbound.Allow); err != nil {
-		k.fail("outbound.allow", err.Error())
-	}
 	k.file("outbound.ca_cert_file", c.Outbound.CACertFile, false)
 	k.between("drain_delay", c.DrainDelay, 0, Duration(10*time.Minute))
 	k.between("drain_timeout", c.DrainTimeout, Duration(time.Second), Duration(time.Hour))
 	if c.CompactEvery != 0 {
 		k.between("compact_every", c.CompactEvery, Duration(time.Minute), Duration(365*24*time.Hour))
 	}
-	k.file("tls.cert_file", c.TLS.CertFile, true)
-	k.file("tls.key_file", c.TLS.KeyFile, true)
-	k.oneOf("tls.min_version", c.TLS.MinVersion, "1.3", "1.2")
+	k.oneOf("two_person", c.TwoPerson, On, Off)
+	k.oneOf("trusted_proxy_header", c.TrustedProxyHeader, "x-forwarded-for", "forwarded")
+	k.narrow("trusted_proxies", c.TrustedProxies)
+	k.narrow("outbound.allow", c.Outbound.Allow)
+	c.checkTLS(k)
 	c.checkKeys(k)
 	c.checkLeases(k)
 	c.checkLimits(k)
@@ -112,23 +109,11 @@ func (c *Config) checkIssuer(k *checker) {
 	if u, err := url.Parse(c.Issuer); c.Issuer != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
 		k.fail("issuer", "must be an https URL without query and fragment")
 	}
-	for _, origin := range c.OriginList() {
+	for _, origin := range c.Origins {
 		if u, err := url.Parse(origin); err != nil || *u != (url.URL{Scheme: "https", Host: u.Host}) || u.Host == "" {
-			k.fail("origins", "must be URLs like https://host:port, with commas between them")
+			k.fail("origins", "must be URLs like https://host:port")
 		}
 	}
-}
-
-// OriginList returns the members of Origins.
-func (c *Config) OriginList() []string {
-	if c.Origins == "" {
-		return nil
-	}
-	list := strings.Split(c.Origins, ",")
-	for i := range list {
-		list[i] = strings.TrimSpace(list[i])
-	}
-	return list
 }
 
 func (c *Config) checkKeys(k *checker) {

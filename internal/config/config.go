@@ -36,9 +36,14 @@ type Config struct {
 	// Issuer is the URL that clients reach the server by: the iss claim of its
 	// tokens. Empty: https:// and the listen address.
 	Issuer string `yaml:"issuer"`
-	// Origins are the other URLs that clients reach the server by, with commas
-	// between them: proofs of possession (DPoP) may be made for each.
-	Origins       string   `yaml:"origins"`
+	// Origins are the other URLs that clients reach the server by: proofs of
+	// possession (DPoP) may be made for each.
+	Origins Names `yaml:"origins"`
+	// TrustedProxies are the networks whose word on a caller's address counts,
+	// and TrustedProxyHeader is where they say it.
+	TrustedProxies     Networks `yaml:"trusted_proxies"`
+	TrustedProxyHeader string   `yaml:"trusted_proxy_header"` // x-forwarded-for or forwarded
+
 	TokenLifetime Duration `yaml:"token_lifetime"`
 	// SigningKeyEvery is how long a key signs access tokens before the next
 	// one does. The old one verifies until its last token has expired.
@@ -51,6 +56,9 @@ type Config struct {
 	// CompactEvery is how often the data file is compacted while the server
 	// runs: it ends what erasures leave in free pages. 0: never.
 	CompactEvery Duration `yaml:"compact_every"`
+	// TwoPerson on has changes that widen access to values wait for a second
+	// person. It switches the store's own setting on, and never off.
+	TwoPerson string `yaml:"two_person"`
 
 	TLS      TLS      `yaml:"tls"`
 	Outbound Outbound `yaml:"outbound"`
@@ -60,20 +68,46 @@ type Config struct {
 	Log      Log      `yaml:"log"`
 }
 
-// TLS names the server's certificate chain and key, PEM files both.
+// The ways to treat certificates of clients.
+const (
+	ClientAuthNone     = "none"     // none is asked for
+	ClientAuthOptional = "optional" // one that client_ca_file vouches for, or none
+	ClientAuthAny      = "any"      // any: whoever registered it is recognised by it
+)
+
+// The values of a switch.
+const (
+	On  = "on"
+	Off = "off"
+)
+
+// TLS names the server's certificate chain and key, PEM files both, or the ACME
+// server that gives it one, and says how clients are met. The files are read
+// again when they change.
 type TLS struct {
-	CertFile   string `yaml:"cert_file" path:"yes"`
-	KeyFile    string `yaml:"key_file" path:"yes"`
-	MinVersion string `yaml:"min_version"` // 1.3 or 1.2
+	CertFile     string `yaml:"cert_file" path:"yes"`
+	KeyFile      string `yaml:"key_file" path:"yes"`
+	MinVersion   string `yaml:"min_version"` // 1.3 or 1.2
+	ClientAuth   string `yaml:"client_auth"`
+	ClientCAFile string `yaml:"client_ca_file" path:"yes"`
+	ACME         ACME   `yaml:"acme"`
+}
+
+// ACME gets the server's certificate from an ACME server (RFC 8555), by the
+// tls-alpn-01 challenge on the API's own listener. Without a directory it is off.
+type ACME struct {
+	Directory string `yaml:"directory"` // the URL of the directory
+	Email     string `yaml:"email"`
+	Domains   Names  `yaml:"domains"`
+	CAFile    string `yaml:"ca_file" path:"yes"`   // of the ACME server; empty: the system's
+	CacheDir  string `yaml:"cache_dir" path:"yes"` // of account and certificates
 }
 
 // Outbound says where the server may fetch key sets and discovery documents
 // from that clients and issuers keep.
 type Outbound struct {
-	// Allow names networks that are allowed although they are not public, in
-	// CIDR notation with commas between them.
-	Allow      string `yaml:"allow"`
-	CACertFile string `yaml:"ca_cert_file" path:"yes"` // PEM, instead of the system's
+	Allow      Networks `yaml:"allow"`                   // networks that are allowed although they are not public
+	CACertFile string   `yaml:"ca_cert_file" path:"yes"` // PEM, instead of the system's
 }
 
 // The providers of key-encryption keys.
@@ -136,7 +170,7 @@ type Auth struct {
 type Leases struct {
 	Capacity int      `yaml:"capacity"` // integrations held at a time
 	Lease    Duration `yaml:"lease"`
-	Refresh  Duration `yaml:"refresh"` // before the end of a lease
+	Refresh  Duration `yaml:"refresh"` // how often one in use is unwrapped anew
 	HardCap  Duration `yaml:"hard_cap"`
 	Deadline Duration `yaml:"deadline"`
 }
@@ -163,13 +197,16 @@ func Default() Config {
 		TokenLifetime: Duration(15 * time.Minute), SigningKeyEvery: Duration(30 * 24 * time.Hour),
 		DrainTimeout: Duration(30 * time.Second),
 		CompactEvery: Duration(24 * time.Hour),
-		TLS:          TLS{MinVersion: "1.3"},
+		TLS:          TLS{MinVersion: "1.3", ClientAuth: ClientAuthNone},
+
+		TwoPerson:          Off,
+		TrustedProxyHeader: "x-forwarded-for",
 		Keys: Keys{
 			Provider: ProviderKeyring,
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},
 		},
 		Leases: Leases{
-			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(30 * time.Second),
+			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(10 * time.Second),
 			HardCap: Duration(time.Hour), Deadline: Duration(2 * time.Second),
 		},
 		Limits: Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},

@@ -23,7 +23,7 @@ func homeOfExample(t *testing.T, edit func(string) string) string {
 	}
 	dir := t.TempDir()
 	for _, name := range []string{
-		"tls/server.pem", "tls/server.key", "tls/vault-ca.pem", "vault/role-id", "vault/secret-id",
+		"tls/server.pem", "tls/server.key", "tls/clients-ca.pem", "tls/vault-ca.pem", "vault/role-id", "vault/secret-id",
 		"vault/lifecycle-role-id", "vault/lifecycle-secret-id", "keys/passphrase",
 	} {
 		write(t, filepath.Join(dir, name), "x")
@@ -122,6 +122,18 @@ func TestRefused(t *testing.T) {
 		"an origin with a path":        {env: []string{"STRONGROOM_ORIGINS=https://a.example, https://b.example/x"}, want: "origins: must be URLs like"},
 		"an origin without TLS":        {env: []string{"STRONGROOM_ORIGINS=http://a.example"}, want: "origins: must be URLs like"},
 		"an origin that is missing":    {env: []string{"STRONGROOM_ORIGINS=https://a.example,"}, want: "origins: must be URLs like"},
+		"no network":                   {from: "  # allow: [10.20.0.0/16]", to: "  allow: [10.20.0.0/33]", want: "outbound.allow: must be a list of networks"},
+		"bits behind a network":        {env: []string{"STRONGROOM_TRUSTED_PROXIES=10.0.0.1/8"}, want: "STRONGROOM_TRUSTED_PROXIES: must be a list of networks"},
+		"a network of everything":      {env: []string{"STRONGROOM_OUTBOUND_ALLOW=::/0"}, want: "outbound.allow: must not hold the network of all addresses"},
+		"all proxies":                  {env: []string{"STRONGROOM_TRUSTED_PROXIES=10.0.0.0/8,0.0.0.0/0"}, want: "trusted_proxies: must not hold"},
+		"a list in a list":             {from: "  # allow: [10.20.0.0/16]", to: "  allow: [[10.20.0.0/16]]", want: "outbound.allow: must be a list"},
+		"another proxy header":         {env: []string{"STRONGROOM_TRUSTED_PROXY_HEADER=x-real-ip"}, want: "trusted_proxy_header: must be one of"},
+		"client certificates, no CA":   {env: []string{"STRONGROOM_TLS_CLIENT_AUTH=optional"}, want: "tls.client_ca_file: is needed"},
+		"a CA for nothing":             {env: []string{"STRONGROOM_TLS_CLIENT_CA_FILE=/dev/null"}, want: "tls.client_auth: must be optional or any"},
+		"ACME and files":               {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=https://a.example/d"}, want: "tls: takes cert_file and key_file, or acme"},
+		"ACME in the clear":            {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=http://a.example/d"}, want: "tls.acme.directory: must be an https URL"},
+		"ACME without names":           {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=https://a.example/d"}, want: "tls.acme.domains: is needed"},
+		"ACME with a wildcard":         {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=https://a.example/d", "STRONGROOM_TLS_ACME_DOMAINS=*.a.example"}, want: "tls.acme.domains: must be names"},
 		"a token without a lifetime":   {env: []string{"STRONGROOM_TOKEN_LIFETIME=1s"}, want: "token_lifetime: must be from 1m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,12 +178,37 @@ func TestEnvironmentWins(t *testing.T) {
 	}
 }
 
+func TestLists(t *testing.T) {
+	path := homeOfExample(t, func(s string) string {
+		s = strings.Replace(s, "# trusted_proxies: [10.0.0.0/24]", "trusted_proxies: [10.0.0.0/24, 192.0.2.7, '2001:db8::/32']", 1)
+		return strings.Replace(s, "  # allow: [10.20.0.0/16]", "  allow: 10.20.0.0/16", 1)
+	})
+	c, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"10.0.0.0/24", "192.0.2.7/32", "2001:db8::/32"}
+	var got []string
+	for _, n := range c.TrustedProxies {
+		got = append(got, n.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(c.Outbound.Allow) != 1 {
+		t.Errorf("networks (allow %v):\n%s", c.Outbound.Allow, diff)
+	}
+}
+
 // Every member can be set by its variable, and by nothing else's.
 func TestEveryVariableSetsItsMember(t *testing.T) {
 	for member, variable := range Variables() {
 		c := Default()
 		before := c.leaves()
-		value := map[bool]string{true: "7", false: "7m"}[leafOf(before, member).value.Kind() == reflect.Int]
+		value := "7m"
+		switch leafOf(before, member).value.Interface().(type) {
+		case int:
+			value = "7"
+		case Networks:
+			value = "10.0.0.0/8"
+		}
 		bad := &Invalid{}
 		c.readEnv([]string{variable + "=" + value}, bad)
 		if len(bad.Issues) > 0 {

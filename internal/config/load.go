@@ -139,6 +139,10 @@ func readMapping(n *yaml.Node, into reflect.Value, path string, bad *Invalid) {
 			fail(key, member, "stands there twice")
 		case field.Kind() == reflect.Struct:
 			readMapping(value, field, member, bad)
+		case value.Kind == yaml.SequenceNode && field.Kind() == reflect.Slice:
+			if text, ok := joined(value); !ok || !set(field, text) {
+				fail(value, member, "must be "+kindOf(field))
+			}
 		case value.Kind != yaml.ScalarNode:
 			fail(value, member, "must be "+kindOf(field))
 		case !set(field, value.Value):
@@ -146,6 +150,18 @@ func readMapping(n *yaml.Node, into reflect.Value, path string, bad *Invalid) {
 		}
 		seen[key.Value] = true
 	}
+}
+
+// joined writes a YAML list as the environment would.
+func joined(list *yaml.Node) (string, bool) {
+	all := make([]string, len(list.Content))
+	for i, item := range list.Content {
+		if item.Kind != yaml.ScalarNode || strings.Contains(item.Value, ",") {
+			return "", false
+		}
+		all[i] = item.Value
+	}
+	return strings.Join(all, ","), true
 }
 
 func memberOf(v reflect.Value, name string) (reflect.Value, bool) {
@@ -180,6 +196,10 @@ func kindOf(leaf reflect.Value) string {
 		return "a duration like 30s or 15m"
 	case int:
 		return "a whole number"
+	case Networks:
+		return "a list of networks like 10.1.0.0/16"
+	case Names:
+		return "a list of names"
 	}
 	return "text"
 }

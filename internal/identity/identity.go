@@ -62,7 +62,7 @@ type Config struct {
 	CacheSize int              // verified tokens held; default 4096, at most that many
 	Now       func() time.Time // nil: time.Now
 	Origins   []string         // further URLs that clients reach the server by, for the proofs that they sign
-	Outbound  *outbound.Client // fetches keys that are kept elsewhere; nil: from public addresses
+	Outbound  *outbound.Guard  // fetches keys that are kept elsewhere; nil: from public addresses
 }
 
 // Authority issues and checks access tokens. It is safe for concurrent use.
@@ -74,7 +74,7 @@ type Authority struct {
 	now       func() time.Time
 	keys      keyring
 	verified  *cache
-	outbound  *outbound.Client
+	outbound  *outbound.Guard
 	remote    remoteKeys
 	providers providers
 	proofs    *dpop.Verifier
@@ -106,7 +106,7 @@ func New(c Config) (*Authority, error) {
 		lifetime: c.Lifetime, now: c.Now, verified: newCache(c.CacheSize),
 		keys:     keyring{directory: c.Directory, now: c.Now},
 		proofs:   dpop.New(dpop.Config{Origins: append([]string{c.Issuer}, c.Origins...), Now: c.Now}),
-		outbound: c.Outbound, remote: remoteKeys{fetch: c.Outbound.Get, now: c.Now},
+		outbound: c.Outbound, remote: remoteKeys{fetch: c.Outbound.Fetch, now: c.Now},
 	}, nil
 }
 

@@ -41,7 +41,7 @@ type realm struct {
 
 const realmIssuer = "https://strongroom.example"
 
-func newRealm(t testing.TB, fetch *outbound.Client) *realm {
+func newRealm(t testing.TB, fetch *outbound.Guard) *realm {
 	t.Helper()
 	r := &realm{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	clock := func() time.Time { return r.now }
@@ -51,7 +51,7 @@ func newRealm(t testing.TB, fetch *outbound.Client) *realm {
 }
 
 // restart is a new process on the same store.
-func (r *realm) restart(fetch *outbound.Client) {
+func (r *realm) restart(fetch *outbound.Guard) {
 	r.t.Helper()
 	if r.Authority != nil {
 		r.store.Reopen()
@@ -201,7 +201,7 @@ type keyServer struct {
 	down  atomic.Bool
 }
 
-func newKeyServer(t testing.TB) (*keyServer, *outbound.Client) {
+func newKeyServer(t testing.TB) (*keyServer, *outbound.Guard) {
 	t.Helper()
 	k := &keyServer{}
 	k.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -219,10 +219,10 @@ func newKeyServer(t testing.TB) (*keyServer, *outbound.Client) {
 func (k *keyServer) serve(body []byte) { k.body.Store(&body) }
 
 // loopback is a client that may go to the loopback address, and trusts a server.
-func loopback(s *httptest.Server) *outbound.Client {
+func loopback(s *httptest.Server) *outbound.Guard {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	return outbound.New(outbound.Options{Roots: roots, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	return outbound.New(outbound.Options{RootCAs: roots, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 }
 
 // headerOf changes the header of a token and leaves its signature.

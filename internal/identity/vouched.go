@@ -134,7 +134,7 @@ func (k *issuerKeys) keysURI(ctx context.Context) (string, error) {
 	}
 	place := k.a.providers.at(k.issuer.URL)
 	return place.get(k.a.now(), discoveryFor, func() (string, error) {
-		ctx := oidc.ClientContext(context.WithoutCancel(ctx), k.a.outbound.HTTP())
+		ctx := oidc.ClientContext(context.WithoutCancel(ctx), k.a.outbound.Client())
 		provider, err := oidc.NewProvider(ctx, k.issuer.URL)
 		if err != nil {
 			return "", errDiscovery

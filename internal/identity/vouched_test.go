@@ -29,7 +29,7 @@ type provider struct {
 	down   atomic.Bool
 }
 
-func newProvider(t testing.TB) (*provider, *outbound.Client) {
+func newProvider(t testing.TB) (*provider, *outbound.Guard) {
 	t.Helper()
 	p := &provider{key: newPair(t, "op-1", jose.RS256)}
 	keys := setOf(t, p.key.public())

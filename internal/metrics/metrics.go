@@ -66,6 +66,20 @@ func buildInfo(version string) prometheus.Collector {
 // Register adds a collector of another package.
 func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Register(c) }
 
+// Figure adds one that is asked for at every scrape: a counter when it only
+// rises, else a gauge. Labels come in pairs.
+func (m *Metrics) Figure(name, help string, rises bool, value func() float64, labels ...string) {
+	constant := prometheus.Labels{}
+	for i := 0; i+1 < len(labels); i += 2 {
+		constant[labels[i]] = labels[i+1]
+	}
+	if rises {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: constant}, value))
+		return
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: constant}, value))
+}
+
 // Handler answers a scrape.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
@@ -113,22 +127,34 @@ type health struct{ ready func() []store.Reason }
 
 var (
 	upDesc       = prometheus.NewDesc("strongroom_ready", "1 when the store serves, also when it is degraded.", nil, nil)
+	noticeDesc   = prometheus.NewDesc("strongroom_notice", "What is to be known of how the store is run, by code.", []string{"code"}, nil)
 	degradedDesc = prometheus.NewDesc("strongroom_degraded", "Reasons why the store is not as well as it should be, by code.", []string{"code"}, nil)
 )
 
 // Describe implements prometheus.Collector.
-func (h *health) Describe(out chan<- *prometheus.Desc) { out <- upDesc; out <- degradedDesc }
+func (h *health) Describe(out chan<- *prometheus.Desc) {
+	out <- upDesc
+	out <- degradedDesc
+	out <- noticeDesc
+}
 
 // Collect implements prometheus.Collector.
 func (h *health) Collect(out chan<- prometheus.Metric) {
-	serves, count := 1.0, map[string]float64{}
+	serves, count, notices := 1.0, map[string]float64{}, map[string]float64{}
 	for _, r := range h.ready() {
+		if r.Notice {
+			notices[r.Code]++
+			continue
+		}
 		count[r.Code]++
 		if !r.Degraded {
 			serves = 0
 		}
 	}
 	out <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, serves)
+	for code, n := range notices {
+		out <- prometheus.MustNewConstMetric(noticeDesc, prometheus.GaugeValue, n, code)
+	}
 	for code, n := range count {
 		out <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, n, code)
 	}

@@ -68,3 +68,9 @@ func TestObservingDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a request", n)
 	}
 }
+
+func TestTheStoresCountsAreShown(t *testing.T) {
+	m := New("", nil)
+	m.Watch(func() store.Stats { return store.Stats{IntegrityFailures: 3, Denials: 2, StaleWrites: 1} })
+	wantLines(t, scrape(t, m), `strongroom_integrity_failures_total 3`, `strongroom_denials_total 2`, `strongroom_stale_writes_total 1`)
+}

@@ -1,8 +1,16 @@
-// Package outbound fetches what others keep at a URL that somebody configured
-// through the API: key sets and discovery documents. Such a URL must not make
-// this server speak to what only this server can reach (server-side request
-// forgery), so that the address is judged when the connection is made, after
-// every name was resolved.
+// Package outbound fetches what lies behind an address that a user named: a
+// client's keys, an issuer's metadata, a sink of alerts, a webhook. Such an
+// address is a way to make the server speak to whatever it can reach (OWASP
+// API7:2023, server-side request forgery), so all of them go through one Guard:
+//
+//   - https alone, with the certificate checked;
+//   - no address of an inner network, looked at when the connection is made, on
+//     the very address that is dialled: a name that resolves to another address
+//     the second time gains nothing;
+//   - no redirects, no proxy of the environment, no credentials in the URL;
+//   - bounds on the time and on the bytes of an answer.
+//
+// Networks that are meant to be reached all the same are listed in Allow.
 package outbound
 
 import (
@@ -16,177 +24,218 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// The bounds of a fetch.
-const (
-	timeout   = 5 * time.Second
-	maxBody   = 256 << 10
-	maxHeader = 32 << 10
-)
+// ErrRefused comes when an address is not one that may be reached. The error
+// that wraps it says why, without the address.
+var ErrRefused = errors.New("the address may not be reached")
 
-// ErrRefused comes when a URL leads where this server does not go.
-var ErrRefused = errors.New("this address is not one that the server may fetch from")
+// ErrTooLarge comes when an answer is larger than it may be.
+var ErrTooLarge = errors.New("the answer is too large")
 
-var (
-	errTooLarge = errors.New("the answer is too large")
-	errStatus   = errors.New("the answer is not 200")
-)
+// ErrStatus comes when the answer's status is not 200.
+var ErrStatus = errors.New("the answer is not a success")
 
-// Options say where a client may go. The zero Options allow every public
-// address.
+// Options say what a Guard lets through. Zero values mean the defaults.
 type Options struct {
-	Allow []netip.Prefix // networks that are allowed although they are not public
-	Roots *x509.CertPool // nil: the system's
+	Allow   []netip.Prefix // networks that are reached although they are not public
+	Timeout time.Duration  // of a whole exchange; default 5 s
+	MaxBody int64          // bytes of an answer; default 1 MiB
+	RootCAs *x509.CertPool // nil: those of the system
 }
 
-// Client fetches over HTTPS. It is safe for concurrent use.
-type Client struct{ http *http.Client }
-
-// New returns a client. It follows no redirect, goes through no proxy (a proxy
-// would resolve names by itself) and keeps no cookies.
-func New(o Options) *Client {
-	dialer := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error { return o.judge(address) }}
-	return &Client{&http.Client{
-		Timeout: timeout,
-		Transport: guarded{&http.Transport{
-			Proxy: nil, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
-			TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout, IdleConnTimeout: 30 * time.Second,
-			MaxIdleConns: 16, MaxIdleConnsPerHost: 2, MaxConnsPerHost: 4, MaxResponseHeaderBytes: maxHeader,
-		}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return ErrRefused },
-	}}
+// Guard makes connections to addresses that users name. It is safe for
+// concurrent use.
+type Guard struct {
+	allow   []netip.Prefix
+	timeout time.Duration
+	maxBody int64
+	client  *http.Client
 }
 
-// guarded refuses what is not HTTPS, and bounds what comes back.
-type guarded struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (g guarded) RoundTrip(q *http.Request) (*http.Response, error) {
-	if q.URL.Scheme != "https" {
-		return nil, ErrRefused
+// New returns a guard.
+func New(o Options) *Guard {
+	g := &Guard{allow: o.Allow, timeout: 5 * time.Second, maxBody: 1 << 20}
+	if o.Timeout > 0 {
+		g.timeout = o.Timeout
 	}
-	resp, err := g.next.RoundTrip(q)
-	if err == nil {
-		resp.Body = &bounded{resp.Body, maxBody}
+	if o.MaxBody > 0 {
+		g.maxBody = o.MaxBody
 	}
-	return resp, err
-}
-
-// bounded is a body that fails when it is longer than it may be.
-type bounded struct {
-	io.ReadCloser
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errTooLarge
+	transport := &http.Transport{
+		Proxy:               nil, // a proxy would make the connection, and the check would see its address
+		DialContext:         g.dialer().DialContext,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
+		TLSHandshakeTimeout: g.timeout, ResponseHeaderTimeout: g.timeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        8, MaxIdleConns: 32, IdleConnTimeout: time.Minute,
 	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
+	g.client = &http.Client{
+		Transport:     onlyHTTPS{transport, g.maxBody},
+		Timeout:       g.timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return g
 }
 
-// HTTP returns the client for libraries that want one.
-func (c *Client) HTTP() *http.Client { return c.http }
+// Client returns a client for libraries that make their requests themselves. It
+// is bounded like Fetch; a redirect is an answer like any other, and what is
+// read of a body beyond the bound is ErrTooLarge.
+func (g *Guard) Client() *http.Client { return g.client }
 
-// Get returns the body at a URL. Its errors do not tell the URL.
-func (c *Client) Get(ctx context.Context, address string) ([]byte, error) {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+// Close ends the connections that are kept for later.
+func (g *Guard) Close() error {
+	g.client.CloseIdleConnections()
+	return nil
+}
+
+// Fetch returns the body of a GET. Anything but status 200 is ErrStatus. Errors
+// name neither the URL nor an address.
+func (g *Guard) Fetch(ctx context.Context, from string) ([]byte, error) {
+	if err := g.CheckURL(from); err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, ErrRefused
+		return nil, fmt.Errorf("%w: it is not a URL", ErrRefused)
 	}
-	q.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(q)
+	response, err := g.client.Do(request)
 	if err != nil {
-		return nil, plain(err)
+		return nil, hideURL(err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, errStatus
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: status %d", ErrStatus, response.StatusCode)
 	}
-	return io.ReadAll(resp.Body)
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, hideURL(err)
+	}
+	return body, nil
 }
 
-// plain takes the URL off an error of package net/http.
-func plain(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
+// hideURL takes the URL off an error of net/http, and the address off one of
+// package net: a caller that is shown the error must not learn from it what
+// answers in the network.
+func hideURL(err error) error {
+	var (
+		inURL *url.Error
+		inNet *net.OpError
+		dns   *net.DNSError
+	)
+	if errors.As(err, &inURL) {
+		err = inURL.Err
+	}
+	switch {
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrTooLarge):
+		return err
+	case errors.As(err, &dns):
+		return errors.New("the name cannot be resolved")
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return errors.New("there was no answer in time")
+	case errors.As(err, &inNet):
+		return errors.New("the connection could not be made")
 	}
 	return err
 }
 
-// judge decides about an address that is about to be connected to.
-func (o Options) judge(address string) error {
-	at, err := netip.ParseAddrPort(address)
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// CheckURL says whether a URL is of a kind that could be fetched, for whoever
+// saves one. It resolves nothing: where the name leads is looked at when the
+// connection is made, each time. A literal address is refused here already.
+func (g *Guard) CheckURL(text string) error {
+	u, err := url.Parse(text)
 	if err != nil {
-		return ErrRefused
+		return fmt.Errorf("%w: it is not a URL", ErrRefused)
 	}
-	ip := at.Addr().Unmap().WithZone("")
-	for _, p := range o.Allow {
-		if p.Contains(ip) {
-			return nil
-		}
+	if err := checkParts(u); err != nil {
+		return err
 	}
-	if !public(ip) {
-		return ErrRefused
+	if address, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return g.check(address)
 	}
 	return nil
 }
 
-// special are the networks that lead to something else than a host on the
-// Internet (the IANA registries of special-purpose addresses), beyond those
-// that net/netip knows, and those whose addresses hold an IPv4 address.
-var special = prefixes(
-	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
-	"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-	"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
-)
-
-func public(ip netip.Addr) bool {
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
-		return false
+func checkParts(u *url.URL) error {
+	switch {
+	case u.Scheme != "https":
+		return fmt.Errorf("%w: only https is", ErrRefused)
+	case u.Hostname() == "" || u.Opaque != "":
+		return fmt.Errorf("%w: it names no host", ErrRefused)
+	case u.User != nil:
+		return fmt.Errorf("%w: a URL with credentials in it", ErrRefused)
+	case u.Fragment != "":
+		return fmt.Errorf("%w: a URL with a fragment", ErrRefused)
 	}
-	for _, p := range special {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return true
+	return nil
 }
 
-func prefixes(texts ...string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, t := range texts {
-		all = append(all, netip.MustParsePrefix(t))
-	}
-	return all
-}
-
-// ParseNetworks reads networks with commas between them, each in CIDR notation
-// or a single address.
-func ParseNetworks(text string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for part := range strings.SplitSeq(text, ",") {
-		part = strings.TrimSpace(part)
-		if part == "" {
-			continue
-		}
-		p, err := netip.ParsePrefix(part)
-		if err != nil {
-			ip, ipErr := netip.ParseAddr(part)
-			if ipErr != nil {
-				return nil, fmt.Errorf("want networks like 10.0.0.0/8, with commas between them")
+// dialer checks each address at the last moment, when the socket is there and
+// not yet connected.
+func (g *Guard) dialer() *net.Dialer {
+	return &net.Dialer{
+		Timeout: g.timeout, KeepAlive: 30 * time.Second,
+		Control: func(network, address string, _ syscall.RawConn) error {
+			there, err := netip.ParseAddrPort(address)
+			if err != nil || (network != "tcp4" && network != "tcp6") {
+				return fmt.Errorf("%w: it is no TCP address", ErrRefused)
 			}
-			p = netip.PrefixFrom(ip, ip.BitLen())
-		}
-		all = append(all, p.Masked())
+			return g.check(there.Addr())
+		},
 	}
-	return all, nil
 }
+
+// onlyHTTPS checks the URL of each request and bounds its answer, whoever makes
+// it.
+type onlyHTTPS struct {
+	next    *http.Transport
+	maxBody int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t onlyHTTPS) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := checkParts(r.URL); err != nil {
+		return nil, err
+	}
+	response, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	response.Body = &bounded{body: response.Body, left: t.maxBody}
+	return response, nil
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (t onlyHTTPS) CloseIdleConnections() { t.next.CloseIdleConnections() }
+
+// bounded is a body that ends in ErrTooLarge when there is more than allowed.
+type bounded struct {
+	body io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, ErrTooLarge
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.body.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n - 1, ErrTooLarge
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *bounded) Close() error { return b.body.Close() }

@@ -92,7 +92,12 @@ func TestRefusedSchemas(t *testing.T) {
 		{property(`{"x-indx":"exact"}`), "/properties/p/x-indx", "is not one of"},
 		{property(`{"type":"string","x-index":"fuzzy"}`), "/properties/p/x-index", "exact, unique"},
 		{property(`{"type":"string","x-index":true}`), "/properties/p/x-index", "exact, unique"},
-		{property(`{"type":"string","x-mask":"first4"}`), "/properties/p/x-mask", "last4, email, redact"},
+		{property(`{"type":"string","x-mask":"first4"}`), "/properties/p/x-mask", "last4, year, hash, redact, first:N"},
+		{property(`{"type":"string","x-mask":"first:0"}`), "/properties/p/x-mask", "can only be"},
+		{property(`{"type":"string","x-mask":"first:017"}`), "/properties/p/x-mask", "can only be"},
+		{property(`{"type":"string","x-mask":"fixed:"}`), "/properties/p/x-mask", "can only be"},
+		{property(`{"type":"number","x-mask":"first:2"}`), "/properties/p/x-mask", "suit"},
+		{property(`{"type":"number","x-mask":"year"}`), "/properties/p/x-mask", "suit"},
 		{property(`{"x-sensitivity":"low"}`), "/properties/p/x-sensitivity", "high"},
 		{property(`{"type":"string","x-index":"exact","x-normalise":"upper"}`), "/properties/p/x-normalise", "none, lowercase"},
 		{property(`{"x-field":true}`), "/properties/p/x-field", "is for nested"},
@@ -130,6 +135,9 @@ func TestRefusedSchemas(t *testing.T) {
 		{property(strings.Repeat(`{"not":`, MaxSchemaDepth) + "{}" + strings.Repeat("}", MaxSchemaDepth)), "/properties/p" + strings.Repeat("/not", MaxSchemaDepth-2), "too deeply"},
 		{property(`{"description":"` + strings.Repeat("a", MaxSchemaBytes) + `"}`), "", "256 KiB"},
 		{doubling(20), "", "over and over"},
+		{`{"type":"object","properties":{"a":{"type":"string","pattern":"[a-z]{1,900}x"}}}`, "", "over and over"},
+		{`{"type":"object","properties":{"a":{"allOf":[{"pattern":"[a-z]{1,200}x"},{"pattern":"[a-z]{1,200}y"}]}}}`, "", "over and over"},
+		{`{"type":"object","properties":{"a":{"type":"object","patternProperties":{"[a-z]{1,900}x":{}}}}}`, "", "over and over"},
 		{manyProperties(MaxFields + 1), "/properties", "256 fields"},
 	} {
 		_, err := Compile([]byte(c.raw))

@@ -6,6 +6,11 @@ package schema
 // document.
 const maxCost = 2000
 
+// patternCost is what an instruction of a pattern weighs. A pattern takes time
+// in proportion to the text and to its own size; at the largest size that this
+// lets through, a text of 1 MiB takes some seconds at worst.
+const patternCost = 3
+
 // costs weighs a schema. A subschema's cost at a depth is the most that its
 // own and all nested subschemas can spend along one path into a document
 // that is that deep.
@@ -29,7 +34,7 @@ func tooCostly(root *node) []Issue {
 		return []Issue{{c.cycle.pointer, "refers to itself for the same value, which never ends"}}
 	}
 	if cost > maxCost {
-		return []Issue{{"", "checks the same members over and over: simplify its references and conditions"}}
+		return []Issue{{"", "checks the same members over and over: simplify its references, conditions and patterns"}}
 	}
 	return nil
 }
@@ -44,7 +49,7 @@ func (c *costs) of(n *node, depth int) int {
 		return cost
 	}
 	c.open[key] = true
-	cost := 1
+	cost := 1 + patternCost*n.program
 	for _, s := range n.same() {
 		cost += c.of(s, depth)
 	}

@@ -22,8 +22,10 @@
 //	x-field: true                            a nested property becomes a field of its own
 //	x-index: exact | unique                  a blind index over the field
 //	x-normalise: none|lowercase|nfkc|digits  what the index compares
-//	x-mask: last4 | email | redact           what `*` grants of the field
+//	x-mask: first:N | last4 | email | ...    what `*` grants of the field
 //	x-sensitivity: high                      `*` never covers the field
+//	x-approval: required                     read in clear only with a second person's approval; no index
+//	x-purpose: required                      read in clear only for a purpose that the request names
 //
 // A nested field doesn't inherit the annotations of its parent: whoever takes
 // `customer/email` out of `customer` decides about it apart.

@@ -30,17 +30,23 @@ type Field struct {
 	// Normalise is what the index compares: none, lowercase, nfkc or digits.
 	// It is empty when there is no index.
 	Normalise string
-	// Mask is last4, email, redact or empty.
+	// Mask is a mask of package access, or empty.
 	Mask string
 	// High says `x-sensitivity: high`.
 	High bool
+	// Approval says `x-approval: required`: nobody reads the value in clear
+	// without a second person's approval.
+	Approval bool
+	// Purpose says `x-purpose: required`: nobody reads the value in clear
+	// without saying what for.
+	Purpose bool
 	// Base64 says that the value is a text of base64 that stands for bytes.
 	Base64 bool
 }
 
 // annotations are the keywords that make a property a field or say something
 // about one.
-var annotations = []string{"x-field", "x-index", "x-normalise", "x-mask", "x-sensitivity"}
+var annotations = []string{"x-field", "x-index", "x-normalise", "x-mask", "x-sensitivity", "x-approval", "x-purpose"}
 
 // fieldFinder collects the fields of a schema: it follows `properties` and
 // `$ref` from the top, since only those lead to one known path.
@@ -158,6 +164,8 @@ func (f *fieldFinder) field(e edge, links []*node, path, top string) {
 	}
 	field.Mask, _ = textOf(links, "x-mask")
 	field.High = find(links, "x-sensitivity") != nil
+	field.Approval = find(links, "x-approval") != nil
+	field.Purpose = find(links, "x-purpose") != nil || field.Approval
 	field.Base64 = find(links, "contentEncoding") != nil
 	f.index(&field, at, links)
 	f.mask(field, at, links)
@@ -173,6 +181,9 @@ func (f *fieldFinder) index(field *Field, at string, links []*node) {
 			f.fail(at+"/x-normalise", "says what an index compares, but there is no x-index")
 		}
 		return
+	}
+	if find(links, "x-approval") != nil {
+		f.fail(at+"/x-index", "can't stand beside x-approval: whoever searches for a value learns it without an approval")
 	}
 	field.Index = map[string]Index{"exact": IndexExact, "unique": IndexUnique}[kind]
 	field.Normalise = "none"
@@ -210,14 +221,15 @@ func unindexable(n *node, types []string) string {
 func (f *fieldFinder) mask(field Field, at string, links []*node) {
 	types := without(typesOf(links), "null")
 	fits := true
-	switch field.Mask {
-	case "email":
+	name, _, _ := strings.Cut(field.Mask, ":")
+	switch name {
+	case "email", "domain", "year", "first":
 		fits = slices.Equal(types, []string{"string"})
 	case "last4":
 		fits = len(types) == 1 && slices.Contains([]string{"string", "integer", "number"}, types[0])
 	}
 	if !fits {
-		f.fail(at+"/x-mask", "doesn't suit the type: email is for strings, last4 for strings and numbers, redact for all")
+		f.fail(at+"/x-mask", "doesn't suit the type: email, domain, year and first:N are for strings, last4 for strings and numbers, hash, fixed:TEXT and redact for all")
 	}
 }
 

@@ -57,6 +57,7 @@ var keywords = map[string]keyword{
 
 	"x-field": {shape: annotation}, "x-index": {shape: annotation}, "x-normalise": {shape: annotation},
 	"x-mask": {shape: annotation}, "x-sensitivity": {shape: annotation},
+	"x-approval": {shape: annotation}, "x-purpose": {shape: annotation},
 }
 
 // extensions are the keywords of this package, each with the values that it
@@ -64,8 +65,10 @@ var keywords = map[string]keyword{
 var extensions = map[string][]string{
 	"x-index":       {"exact", "unique"},
 	"x-normalise":   {"none", "lowercase", "nfkc", "digits"},
-	"x-mask":        {"last4", "email", "redact"},
+	"x-mask":        {"email", "domain", "last4", "year", "hash", "redact"}, // and masks with an argument
 	"x-sensitivity": {"high"},
+	"x-approval":    {"required"},
+	"x-purpose":     {"required"},
 }
 
 // refusedKeywords say why a keyword of this or an older draft is not taken.

@@ -2,12 +2,15 @@ package schema
 
 import (
 	"encoding/json"
+	"errors"
 	"math/big"
 	"net/url"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // draft is the only dialect, by the URL that `$schema` may name.
@@ -19,6 +22,7 @@ type node struct {
 	object  map[string]any
 	edges   []edge
 	ref     *node
+	program int // instructions of its patterns
 }
 
 // edge leads to a subschema of a node.
@@ -80,7 +84,7 @@ func unknownKeyword(key string) string {
 		return why
 	}
 	if strings.HasPrefix(key, "x-") {
-		return "is not one of x-field, x-index, x-normalise, x-mask, x-sensitivity"
+		return "is not one of x-field, x-index, x-normalise, x-mask, x-sensitivity, x-approval, x-purpose"
 	}
 	return "is not a keyword of JSON Schema 2020-12"
 }
@@ -136,11 +140,11 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 			o.fail(at, "can't be regex: expressions in documents are not compiled")
 		}
 	case "pattern":
-		o.pattern(at, text)
+		o.pattern(n, at, text)
 	case "patternProperties":
 		if object, ok := value.(map[string]any); ok {
 			for expression := range object {
-				o.pattern(at+"/"+escapeToken(expression), expression)
+				o.pattern(n, at+"/"+escapeToken(expression), expression)
 			}
 		}
 	case "contentEncoding":
@@ -157,10 +161,29 @@ func (o *outline) keyword(n *node, at, key string, value any) {
 	}
 }
 
-func (o *outline) pattern(at, expression string) {
-	if _, err := regexp.Compile(expression); err != nil {
-		o.fail(at, "is no pattern that Go's RE2 takes: "+err.Error())
+// pattern checks an expression and weighs it by its compiled size: that many
+// instructions are run for each character of a text, at worst.
+func (o *outline) pattern(n *node, at, expression string) {
+	tree, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		o.fail(at, "is no pattern that Go's RE2 takes"+whyNot(err))
+		return
 	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		o.fail(at, "is no pattern that Go's RE2 takes"+whyNot(err))
+		return
+	}
+	n.program += len(program.Inst)
+}
+
+// whyNot tells what is wrong with an expression without repeating it.
+func whyNot(err error) string {
+	var bad *syntax.Error
+	if errors.As(err, &bad) {
+		return ": " + string(bad.Code)
+	}
+	return ""
 }
 
 func (o *outline) types(at string, n *node) {
@@ -172,9 +195,27 @@ func (o *outline) types(at string, n *node) {
 }
 
 func (o *outline) enumerated(at, key, text string) {
-	if allowed, ok := extensions[key]; ok && !slices.Contains(allowed, text) {
-		o.fail(at, "can only be "+strings.Join(allowed, ", "))
+	allowed, ok := extensions[key]
+	if !ok || slices.Contains(allowed, text) || key == "x-mask" && maskWithArgument(text) {
+		return
 	}
+	detail := "can only be " + strings.Join(allowed, ", ")
+	if key == "x-mask" {
+		detail += ", first:N with N from 1 to 16, or fixed:TEXT with at most 64 bytes of text"
+	}
+	o.fail(at, detail)
+}
+
+// maskWithArgument accepts the masks first:N and fixed:TEXT as package access
+// does.
+func maskWithArgument(mask string) bool {
+	if text, ok := strings.CutPrefix(mask, "fixed:"); ok {
+		return text != "" && len(text) <= 64 && utf8.ValidString(text) &&
+			strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	}
+	digits, ok := strings.CutPrefix(mask, "first:")
+	n, err := strconv.Atoi(digits)
+	return ok && err == nil && n >= 1 && n <= 16 && strconv.Itoa(n) == digits
 }
 
 func (o *outline) count(at, key string, value any) {

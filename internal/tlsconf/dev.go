@@ -32,9 +32,9 @@ const (
 
 // Dev is the certificate of a development server.
 type Dev struct {
-	CAFile string // what a client must trust: PEM
-	Config *tls.Config
-	Made   bool // true when the certificates were made by this call
+	CAFile            string // what a client must trust: PEM
+	CertFile, KeyFile string
+	Made              bool // true when the certificates were made by this call
 }
 
 // OpenDev returns the development certificates kept in a folder and makes them
@@ -46,7 +46,7 @@ func OpenDev(dir string, now time.Time) (Dev, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Dev{}, fmt.Errorf("tlsconf: %w", err)
 	}
-	dev := Dev{CAFile: filepath.Join(dir, caName)}
+	dev := Dev{CAFile: filepath.Join(dir, caName), CertFile: filepath.Join(dir, certName), KeyFile: filepath.Join(dir, keyName)}
 	fresh, err := devIsFresh(dir, now)
 	if err != nil {
 		return Dev{}, err
@@ -57,8 +57,7 @@ func OpenDev(dir string, now time.Time) (Dev, error) {
 		}
 		dev.Made = true
 	}
-	dev.Config, err = Server(filepath.Join(dir, certName), filepath.Join(dir, keyName))
-	return dev, err
+	return dev, nil
 }
 
 // devIsFresh reports whether the files are there and good for a while. Files

@@ -1,129 +1,430 @@
 package tlsconf
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
-func open(t *testing.T, dir string, now time.Time) Dev {
-	t.Helper()
-	dev, err := OpenDev(dir, now)
+// authority is a CA of the test.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	a := &authority{t: t}
+	a.key, a.cert = a.sign(&x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+	return a
+}
+
+func (a *authority) sign(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		a.t.Fatal(err)
 	}
-	return dev
-}
-
-func trusting(t *testing.T, dev Dev) *http.Client {
-	t.Helper()
-	pool := x509.NewCertPool()
-	text, err := os.ReadFile(dev.CAFile)
-	if err != nil || !pool.AppendCertsFromPEM(text) {
-		t.Fatalf("ca.pem holds no certificate (%v)", err)
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, key
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-func serve(t *testing.T, config *tls.Config) *httptest.Server {
-	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, r.Proto)
-	}))
-	s.TLS, s.EnableHTTP2 = config, true
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	return s
-}
-
-func TestDevIsTrustedByItsCA(t *testing.T) {
-	dev := open(t, t.TempDir(), time.Now())
-	s := serve(t, dev.Config)
-	resp, err := trusting(t, dev).Get(s.URL)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		t.Fatal(err)
+		a.t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	if body, _ := io.ReadAll(resp.Body); string(body) != "HTTP/2.0" || resp.TLS.Version != tls.VersionTLS13 {
-		t.Errorf("spoke %s over TLS %x; want HTTP/2.0 over 1.3", body, resp.TLS.Version)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
 	}
-	if _, err := http.Get(s.URL); err == nil {
-		t.Error("a client that does not trust the CA was served")
-	}
+	return key, cert
 }
 
-func TestOlderTLSIsRefused(t *testing.T) {
-	dev := open(t, t.TempDir(), time.Now())
-	s := serve(t, dev.Config)
-	_, err := tls.Dial("tcp", s.Listener.Addr().String(), &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true})
-	if err == nil {
-		t.Error("TLS 1.2 was accepted")
-	}
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.cert)
+	return p
 }
 
-func TestDevIsKeptUntilItRunsOut(t *testing.T) {
-	dir, now := t.TempDir(), time.Now()
-	if !open(t, dir, now).Made {
-		t.Fatal("an empty folder needed no certificates")
-	}
-	first, _ := os.ReadFile(filepath.Join(dir, caName))
-	if open(t, dir, now.Add(devLifetime-devRenew-time.Hour)).Made {
-		t.Error("made anew while good")
-	}
-	if !open(t, dir, now.Add(devLifetime-devRenew+time.Hour)).Made {
-		t.Error("kept although about to expire")
-	}
-	if second, _ := os.ReadFile(filepath.Join(dir, caName)); string(first) == string(second) {
-		t.Error("the CA of the new certificate is the old one, whose key is gone")
-	}
+func (a *authority) text() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-func TestDevFilesAreTheOwnersAlone(t *testing.T) {
+// leaf makes a certificate for localhost that is good until end.
+func (a *authority) leaf(name string, end time.Time) (certText, keyText []byte) {
+	a.t.Helper()
+	key, cert := a.sign(&x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	})
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// client makes a certificate of a client.
+func (a *authority) client(name string) tls.Certificate {
+	a.t.Helper()
+	pair, err := tls.X509KeyPair(a.leaf(name, time.Now().Add(time.Hour)))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pair
+}
+
+// files are a server's, in a folder of the test.
+type files struct {
+	t             *testing.T
+	cert, key, ca string
+}
+
+func newFiles(t *testing.T) *files {
 	dir := t.TempDir()
-	open(t, dir, time.Now())
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 3 {
-		t.Fatalf("%d files (%v), want the CA, the certificate and its key", len(entries), err)
+	return &files{t, filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), filepath.Join(dir, "clients.pem")}
+}
+
+func (f *files) write(path string, text []byte) {
+	f.t.Helper()
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		f.t.Fatal(err)
 	}
-	for _, e := range entries {
-		if info, _ := e.Info(); info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %v", e.Name(), info.Mode())
+	if err := os.Rename(path+".new", path); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *files) put(a *authority, name string) {
+	cert, key := a.leaf(name, time.Now().Add(time.Hour))
+	f.write(f.cert, cert)
+	f.write(f.key, key)
+}
+
+// serve serves what a keeper keeps and returns where.
+func serve(t *testing.T, k *Keeper) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, k, l)
+	return l.Addr().String()
+}
+
+// serveOn answers on a listener; the answer tells who the client is.
+func serveOn(t *testing.T, k *Keeper, l net.Listener) {
+	s := &http.Server{ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if certs := r.TLS.PeerCertificates; len(certs) > 0 {
+			io.WriteString(w, certs[0].Subject.CommonName)
+			if len(r.TLS.VerifiedChains) > 0 {
+				io.WriteString(w, ", verified")
+			}
+		}
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Serve(tls.NewListener(l, k.Config()))
+	}()
+	t.Cleanup(func() {
+		s.Close()
+		<-ended
+	})
+}
+
+func keep(t *testing.T, o Options) *Keeper {
+	t.Helper()
+	o.Poll, o.Logger = 5*time.Millisecond, slog.New(slog.DiscardHandler)
+	k, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Watch(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	return k
+}
+
+func dial(t *testing.T, address string, c *tls.Config) (*tls.Conn, error) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, c)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn, conn.Handshake()
+}
+
+// ask sends a request over a connection that is there.
+func ask(conn *tls.Conn) (string, error) {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return "", err
+	}
+	var b [2048]byte
+	n, err := conn.Read(b[:])
+	return string(b[:n]), err
+}
+
+// until waits for something that the keeper does by itself.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for range 4000 {
+		if done() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("it never came that %s", what)
+}
+
+func TestHybridExchangeIsTaken(t *testing.T) {
+	ca, f := newAuthority(t, "CA"), newFiles(t)
+	f.put(ca, "server")
+	address := serve(t, keep(t, Options{CertFile: f.cert, KeyFile: f.key}))
+	for name, tt := range map[string]struct {
+		offered []tls.CurveID
+		want    tls.CurveID
+	}{
+		"what Go offers by itself": {nil, tls.X25519MLKEM768},
+		"the hybrid last":          {[]tls.CurveID{tls.CurveP256, tls.X25519, tls.X25519MLKEM768}, tls.X25519MLKEM768},
+		"the NIST hybrids":         {[]tls.CurveID{tls.CurveP384, tls.SecP384r1MLKEM1024}, tls.SecP384r1MLKEM1024},
+		"an older client":          {[]tls.CurveID{tls.X25519, tls.CurveP256}, tls.X25519},
+		"P-256 alone":              {[]tls.CurveID{tls.CurveP256}, tls.CurveP256},
+	} {
+		conn, err := dial(t, address, &tls.Config{RootCAs: ca.pool(), CurvePreferences: tt.offered})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		state := conn.ConnectionState()
+		if state.CurveID != tt.want || state.Version != tls.VersionTLS13 {
+			t.Errorf("%s: %v over version %x, want %v", name, state.CurveID, state.Version, tt.want)
+		}
+	}
+	if _, err := dial(t, address, &tls.Config{RootCAs: ca.pool(), CurvePreferences: []tls.CurveID{tls.CurveP521}}); err == nil {
+		t.Error("an exchange that is not on the list was taken")
+	}
+}
+
+func TestOlderTLS(t *testing.T) {
+	ca, f := newAuthority(t, "CA"), newFiles(t)
+	f.put(ca, "server")
+	strict := serve(t, keep(t, Options{CertFile: f.cert, KeyFile: f.key}))
+	lenient := serve(t, keep(t, Options{CertFile: f.cert, KeyFile: f.key, MinVersion: tls.VersionTLS12}))
+	at := func(address string, version uint16, suites ...uint16) error {
+		_, err := dial(t, address, &tls.Config{RootCAs: ca.pool(), MinVersion: version, MaxVersion: version, CipherSuites: suites})
+		return err
+	}
+	if at(strict, tls.VersionTLS12) == nil {
+		t.Error("TLS 1.2 was accepted where nobody asked for it")
+	}
+	if err := at(lenient, tls.VersionTLS12); err != nil {
+		t.Errorf("TLS 1.2 by configuration: %v", err)
+	}
+	if at(lenient, tls.VersionTLS11) == nil || at(lenient, tls.VersionTLS10) == nil {
+		t.Error("older than TLS 1.2 was accepted")
+	}
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) {
+			continue
+		}
+		err := at(lenient, tls.VersionTLS12, suite.ID)
+		if slices.Contains(suites12, suite.ID) {
+			continue // some are for keys of the other kind
+		}
+		if err == nil {
+			t.Errorf("%s was accepted", suite.Name)
 		}
 	}
 }
 
-func TestCAIsConstrainedToLoopback(t *testing.T) {
-	dir := t.TempDir()
-	dev := open(t, dir, time.Now())
-	leaf, err := x509.ParseCertificate(dev.Config.Certificates[0].Certificate[0])
-	if err != nil {
-		t.Fatal(err)
+// A new certificate is shown to new connections; one that is open goes on.
+func TestCertificateChanges(t *testing.T) {
+	ca, f := newAuthority(t, "CA"), newFiles(t)
+	f.put(ca, "first")
+	k := keep(t, Options{CertFile: f.cert, KeyFile: f.key})
+	address := serve(t, k)
+	shown := func() string {
+		conn, err := dial(t, address, &tls.Config{RootCAs: ca.pool()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 	}
-	if leaf.VerifyHostname("localhost") != nil || leaf.VerifyHostname("127.0.0.1") != nil || leaf.VerifyHostname("::1") != nil {
-		t.Error("the certificate is not good for a loopback name")
+	open, err := dial(t, address, &tls.Config{RootCAs: ca.pool(), NextProtos: []string{"http/1.1"}})
+	if err != nil || shown() != "first" {
+		t.Fatalf("the first certificate: %v", err)
 	}
-	ca := caTemplate(time.Now())
-	if !ca.PermittedDNSDomainsCritical || len(ca.PermittedIPRanges) != 2 {
-		t.Error("the CA could sign for any site")
+	f.put(ca, "second")
+	until(t, "the second certificate was shown", func() bool { return shown() == "second" })
+	if text, err := ask(open); err != nil || text[:15] != "HTTP/1.1 200 OK" {
+		t.Errorf("the connection from before: %q, %v", text, err)
+	}
+	if open.ConnectionState().PeerCertificates[0].Subject.CommonName != "first" {
+		t.Error("this was not the connection from before")
 	}
 }
 
-func TestDamagedFilesAreNotReplaced(t *testing.T) {
-	dir := t.TempDir()
-	open(t, dir, time.Now())
-	os.WriteFile(filepath.Join(dir, keyName), []byte("not a key"), 0o600)
-	if _, err := OpenDev(dir, time.Now()); err == nil {
-		t.Error("a damaged key was accepted or replaced in silence")
+// What does not fit together, is half there or has run out is not taken, and
+// what is wrong is told until it is right again.
+func TestBadFilesAreNotTaken(t *testing.T) {
+	ca, f := newAuthority(t, "CA"), newFiles(t)
+	f.put(ca, "first")
+	k := keep(t, Options{CertFile: f.cert, KeyFile: f.key, ClientCAFile: f.write2(ca), ClientAuth: tls.VerifyClientCertIfGiven})
+	address := serve(t, k)
+	good := func() {
+		f.put(ca, "first")
+		f.write(f.ca, ca.text())
 	}
-	if _, err := Server(filepath.Join(dir, "none.pem"), filepath.Join(dir, "none.pem")); err == nil {
-		t.Error("missing files were accepted")
+	goodCert, _ := ca.leaf("other", time.Now().Add(time.Hour))
+	oldCert, oldKey := ca.leaf("old", time.Now().Add(-time.Hour))
+	for name, damage := range map[string]func(){
+		"a certificate of another key": func() { f.write(f.cert, goodCert) },
+		"half a certificate":           func() { f.write(f.cert, goodCert[:len(goodCert)/2]) },
+		"an empty key":                 func() { f.write(f.key, nil) },
+		"no key":                       func() { os.Remove(f.key) },
+		"one that has run out":         func() { f.write(f.cert, oldCert); f.write(f.key, oldKey) },
+		"a CA that is none":            func() { f.write(f.ca, []byte("nothing")) },
+	} {
+		damage()
+		until(t, name+" was noticed", func() bool { return k.Status().Problem != "" })
+		conn, err := dial(t, address, &tls.Config{RootCAs: ca.pool()})
+		if err != nil || conn.ConnectionState().PeerCertificates[0].Subject.CommonName != "first" {
+			t.Errorf("%s: what was served before is gone (%v)", name, err)
+		}
+		if k.Status().NotAfter.IsZero() {
+			t.Errorf("%s: the end of the certificate is lost", name)
+		}
+		good()
+		until(t, name+" was put right", func() bool { return k.Status().Problem == "" })
+	}
+	if _, err := Open(Options{CertFile: f.cert, KeyFile: f.cert}); err == nil {
+		t.Error("a server started without a key")
+	}
+}
+
+func (f *files) write2(ca *authority) string {
+	f.write(f.ca, ca.text())
+	return f.ca
+}
+
+func TestCertificatesOfClients(t *testing.T) {
+	ca, other, f := newAuthority(t, "CA"), newAuthority(t, "other CA"), newFiles(t)
+	f.put(ca, "server")
+	f.write(f.ca, ca.text())
+	ours, theirs := ca.client("invoicing"), other.client("self-made")
+	for name, tt := range map[string]struct {
+		how        tls.ClientAuthType
+		cert       *tls.Certificate
+		want, body string
+	}{
+		"none asked, one offered":         {tls.NoClientCert, &ours, "", ""},
+		"optional, none":                  {tls.VerifyClientCertIfGiven, nil, "", ""},
+		"optional, ours":                  {tls.VerifyClientCertIfGiven, &ours, "", "invoicing, verified"},
+		"optional, another's":             {tls.VerifyClientCertIfGiven, &theirs, "refused", ""},
+		"any, none":                       {tls.RequestClientCert, nil, "", ""},
+		"any, another's":                  {tls.RequestClientCert, &theirs, "", "self-made"},
+		"any, ours, is not taken as more": {tls.RequestClientCert, &ours, "", "invoicing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := serve(t, keep(t, Options{CertFile: f.cert, KeyFile: f.key, ClientAuth: tt.how, ClientCAFile: f.ca}))
+			config := &tls.Config{RootCAs: ca.pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				if tt.cert == nil {
+					return new(tls.Certificate), nil
+				}
+				return tt.cert, nil
+			}}
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+			defer client.CloseIdleConnections()
+			resp, err := client.Get("https://" + address)
+			if (err != nil) != (tt.want == "refused") {
+				t.Fatalf("got %v", err)
+			}
+			if err != nil {
+				return
+			}
+			defer resp.Body.Close()
+			if body, _ := io.ReadAll(resp.Body); string(body) != tt.body {
+				t.Errorf("the server saw %q, want %q", body, tt.body)
+			}
+		})
+	}
+}
+
+// No session is resumed, and a client whose CA was taken away is not known at
+// its next connection.
+func TestSessionsAreNotResumed(t *testing.T) {
+	ca, next, f := newAuthority(t, "CA"), newAuthority(t, "next CA"), newFiles(t)
+	f.put(ca, "server")
+	f.write(f.ca, ca.text())
+	k := keep(t, Options{CertFile: f.cert, KeyFile: f.key, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAFile: f.ca, MinVersion: tls.VersionTLS12})
+	address := serve(t, k)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config := &tls.Config{
+			RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.client("invoicing")}, MaxVersion: version,
+			ClientSessionCache: tls.NewLRUClientSessionCache(4), ServerName: "localhost", NextProtos: []string{"http/1.1"},
+		}
+		visit := func() (known bool) {
+			conn, err := dial(t, address, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := ask(conn)
+			if err != nil || conn.ConnectionState().DidResume {
+				t.Fatalf("resumed %v (%v)", conn.ConnectionState().DidResume, err)
+			}
+			return strings.Contains(text, "invoicing, verified")
+		}
+		f.write(f.ca, ca.text())
+		until(t, "the client was known", visit)
+		f.write(f.ca, next.text())
+		until(t, "the client was not known any more", func() bool { return !visit() })
+	}
+}
+
+func TestLevels(t *testing.T) {
+	day := 24 * time.Hour
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		life, left time.Duration
+		want       Level
+	}{
+		"fresh": {365 * day, 200 * day, Fine}, "a month and a day": {365 * day, 31 * day, Fine}, "a month": {365 * day, 30 * day, Ending},
+		"a week and a day": {365 * day, 8 * day, Ending}, "a week": {365 * day, 7 * day, Soon}, "a minute ago": {365 * day, -time.Minute, Over},
+		"of ACME, before it is renewed": {90 * day, 30 * day, Fine}, "of ACME, not renewed": {90 * day, 22 * day, Ending},
+		"of six days": {6 * day, 2 * day, Fine}, "of six days, not renewed": {6 * day, 24 * time.Hour, Ending}, "of six days, last hours": {6 * day, 11 * time.Hour, Soon},
+		"not valid yet": {365 * day, 366 * day, Over},
+	} {
+		s := Status{NotAfter: now.Add(tt.left), NotBefore: now.Add(tt.left - tt.life)}
+		if got := s.Level(now); got != tt.want {
+			t.Errorf("%s: level %d, want %d", name, got, tt.want)
+		}
 	}
 }

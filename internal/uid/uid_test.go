@@ -112,7 +112,7 @@ func TestNewV7(t *testing.T) {
 		}
 	})
 	now := time.Now()
-	if NewV7(now) == NewV7(now) {
+	if a, b := NewV7(now), NewV7(now); a == b {
 		t.Error("two ids of one moment are the same")
 	}
 }

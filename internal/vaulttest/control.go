@@ -1,8 +1,7 @@
 package vaulttest
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,53 +9,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// Call makes a request of Vault's API as root and returns the data of its
-// answer, or its auth where it has that. Any answer but 2xx fails the test.
-func (s *Server) Call(t testing.TB, method, path string, body any) map[string]any {
-	t.Helper()
-	data, status, text := s.call(t, method, path, body)
-	if status < 200 || status > 299 {
-		t.Fatalf("vaulttest: %s %s: %d %s", method, path, status, text)
-	}
-	return data
-}
-
-func (s *Server) call(t testing.TB, method, path string, body any) (data map[string]any, status int, text string) {
-	t.Helper()
-	raw, err := json.Marshal(body)
-	if err != nil {
-		t.Fatalf("vaulttest: %v", err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, s.Address+"/v1/"+path, bytes.NewReader(raw))
-	if err != nil {
-		t.Fatalf("vaulttest: %v", err)
-	}
-	req.Header.Set("X-Vault-Token", s.RootToken)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatalf("vaulttest: %v", err)
-	}
-	defer resp.Body.Close()
-	var out bytes.Buffer
-	if _, err := out.ReadFrom(resp.Body); err != nil {
-		t.Fatalf("vaulttest: %v", err)
-	}
-	var answer struct{ Data, Auth map[string]any }
-	if out.Len() > 0 && json.Unmarshal(out.Bytes(), &answer) != nil {
-		return nil, resp.StatusCode, "an answer that is not JSON"
-	}
-	if answer.Auth != nil {
-		return answer.Auth, resp.StatusCode, ""
-	}
-	return answer.Data, resp.StatusCode, errorsOf(out.Bytes())
-}
-
-func errorsOf(raw []byte) string {
-	var answer struct{ Errors []string }
-	_ = json.Unmarshal(raw, &answer)
-	return strings.Join(answer.Errors, "; ")
-}
 
 // Seal seals the server.
 func (s *Server) Seal(t testing.TB) {
@@ -74,24 +26,34 @@ func (s *Server) Unseal(t testing.TB) {
 // path of the same name, unless it is there.
 func (s *Server) Mount(t testing.TB, path string) {
 	t.Helper()
+	s.MountAt(t, path, filepath.Base(path))
+}
+
+// MountAt mounts an engine or a login of a type at any path, unless something
+// is there.
+func (s *Server) MountAt(t testing.TB, path, kind string) {
+	t.Helper()
 	endpoint := "sys/mounts/" + path
 	if strings.HasPrefix(path, "auth/") {
 		endpoint = "sys/" + path
 	}
-	_, status, text := s.call(t, http.MethodPost, endpoint, map[string]any{"type": filepath.Base(path)})
-	if status > 299 && !strings.Contains(text, "already in use") {
-		t.Fatalf("vaulttest: mount %s: %d %s", path, status, text)
+	_, err := s.Try(s.RootToken, http.MethodPost, endpoint, map[string]any{"type": kind})
+	var refusal *Refusal
+	if err != nil && !(errors.As(err, &refusal) && strings.Contains(refusal.Text, "already in use")) {
+		t.Fatalf("vaulttest: mount %s: %v", path, err)
 	}
 }
 
-// Policy writes a policy.
+// Policy writes a policy. It goes with the test.
 func (s *Server) Policy(t testing.TB, name, hcl string) {
 	t.Helper()
-	s.Call(t, http.MethodPut, "sys/policies/acl/"+name, map[string]any{"policy": hcl})
+	path := "sys/policies/acl/" + name
+	s.Call(t, http.MethodPut, path, map[string]any{"policy": hcl})
+	t.Cleanup(func() { _, _ = s.Try(s.RootToken, http.MethodDelete, path, nil) }) // a server that was killed needs none
 }
 
 // Token makes a token with exactly the policies, which ends after ttl ("1h"),
-// and returns it and the path of a file that holds it.
+// and returns it and the path of a file that holds it. It can be renewed.
 func (s *Server) Token(t testing.TB, ttl string, policies ...string) (token, path string) {
 	t.Helper()
 	auth := s.Call(t, http.MethodPost, "auth/token/create", map[string]any{
@@ -111,9 +73,20 @@ func (s *Server) AppRole(t testing.TB, name, ttl, maxTTL string, policies ...str
 	s.Call(t, http.MethodPost, role, map[string]any{
 		"token_policies": policies, "token_no_default_policy": true, "token_ttl": ttl, "token_max_ttl": maxTTL,
 	})
+	t.Cleanup(func() { _, _ = s.Try(s.RootToken, http.MethodDelete, role, nil) })
 	roleID := s.Call(t, http.MethodGet, role+"/role-id", nil)["role_id"]
 	secretID := s.Call(t, http.MethodPost, role+"/secret-id", nil)["secret_id"]
 	return WriteFile(t, "role-id", fmt.Sprint(roleID)), WriteFile(t, "secret-id", fmt.Sprint(secretID))
+}
+
+// CAFile writes the certificate that the server is trusted by to a file of the
+// test's own; none where the system's roots are to do.
+func (s *Server) CAFile(t testing.TB) string {
+	t.Helper()
+	if s.CAPEM == "" {
+		return ""
+	}
+	return WriteFile(t, "vault-ca.pem", s.CAPEM)
 }
 
 // WriteFile writes a file of the test's own, mode 0600, and returns its path.

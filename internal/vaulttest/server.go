@@ -1,16 +1,17 @@
 // Package vaulttest gives tests a real Vault server: a process of its own, on
-// a loopback port, over a folder of files, so that one that is killed and
+// loopback ports, over a folder of files, so that one that is killed and
 // started again has its keys. No part of the server is linked into the tests.
 //
-// Shared uses the server that VAULT_ADDR and VAULT_TOKEN name, when they do.
-// The server's program is built when STRONGROOM_VAULT=build or CI=true is set;
-// where it was never built, tests that want it are skipped and say how.
+// Shared uses the server that VAULT_ADDR and VAULT_TOKEN name, when they do;
+// VAULT_CACERT names the PEM file of what it is trusted by. The server's program
+// is built when STRONGROOM_VAULT=build or CI=true is set; where it was never
+// built, tests that want it are skipped and say how.
 package vaulttest
 
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/url"
 	"os"
@@ -21,12 +22,12 @@ import (
 	"time"
 )
 
-// Server is a Vault server. TLSAddress and CAPEM are empty where it is not
+// Server is a Vault server. TLSAddress and UnsealKey are empty where it is not
 // ours.
 type Server struct {
 	Address    string `json:"address"`
 	TLSAddress string `json:"tls_address"`
-	CAPEM      string `json:"ca_pem"`
+	CAPEM      string `json:"ca_pem"` // of TLSAddress, or of an Address that is https
 	RootToken  string `json:"root_token"`
 	UnsealKey  string `json:"unseal_key"`
 
@@ -47,26 +48,42 @@ func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.server != nil {
-		return shared.server
+	if shared.server == nil {
+		shared.server = foreign(t)
 	}
-	if address, token := os.Getenv("VAULT_ADDR"), os.Getenv("VAULT_TOKEN"); address != "" && token != "" {
-		shared.server = &Server{Address: address, RootToken: token}
-		return shared.server
+	if shared.server == nil {
+		program := binary(t)
+		dir, err := os.MkdirTemp("", "strongroom-vault-")
+		if err != nil {
+			t.Fatalf("vaulttest: %v", err)
+		}
+		s := &Server{program: program, dir: dir, temporary: true}
+		s.start(t)
+		shared.server = s
 	}
-	program := binary(t)
-	dir, err := os.MkdirTemp("", "strongroom-vault-")
-	if err != nil {
-		t.Fatalf("vaulttest: %v", err)
+	return shared.server
+}
+
+// foreign returns the server that the environment names, if it does.
+func foreign(t testing.TB) *Server {
+	t.Helper()
+	address, token := os.Getenv("VAULT_ADDR"), os.Getenv("VAULT_TOKEN")
+	if address == "" || token == "" {
+		return nil
 	}
-	s := &Server{program: program, dir: dir, temporary: true}
-	s.start(t)
-	shared.server = s
+	s := &Server{Address: address, RootToken: token}
+	if path := os.Getenv("VAULT_CACERT"); path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatalf("vaulttest: VAULT_CACERT: %v", err)
+		}
+		s.CAPEM = string(pem)
+	}
 	return s
 }
 
 // New returns a server of the test's own, for tests that seal, stop or kill
-// one. It ends with the test.
+// one, or that look at its TLS. It ends with the test.
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{program: binary(t), dir: t.TempDir()}
@@ -121,8 +138,8 @@ func (s *Server) hear(output io.Reader) error {
 	select {
 	case b := <-line:
 		return json.Unmarshal(b, s)
-	case <-time.After(30 * time.Second):
-		return fmt.Errorf("it said nothing for 30 s")
+	case <-time.After(time.Minute):
+		return errors.New("it said nothing for a minute")
 	}
 }
 
@@ -134,8 +151,16 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// Stop halts the process: it accepts connections and answers nothing.
-func (s *Server) Stop(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+// Stop halts the process: it accepts connections and answers nothing. When it
+// returns, no thread of the process runs any more.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.process.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("vaulttest: the server was not halted: %v", err)
+	}
+}
 
 // Continue lets a halted process go on.
 func (s *Server) Continue(t testing.TB) { s.signal(t, syscall.SIGCONT) }
@@ -147,7 +172,7 @@ func (s *Server) signal(t testing.TB, signal syscall.Signal) {
 	}
 }
 
-// Kill ends the process as a crash does.
+// Kill ends the process as a crash does. Connections to it are refused then.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	if err := s.process.Process.Kill(); err != nil {
@@ -158,8 +183,8 @@ func (s *Server) Kill(t testing.TB) {
 	s.process = nil
 }
 
-// Restart starts a killed server again, on the same address, with its keys and
-// unsealed.
+// Restart starts a killed server again, on the same addresses, with its keys
+// and unsealed.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.start(t)

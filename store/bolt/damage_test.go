@@ -35,7 +35,7 @@ func TestDamage(t *testing.T) {
 	_, intact := closedFile(t)
 	const page = 4096
 	for what, damage := range map[string]func([]byte) []byte{
-		"cut to a quarter":        func(b []byte) []byte { return b[:len(b)/4/page*page] },
+		"cut to an eighth":        func(b []byte) []byte { return b[:len(b)/8/page*page] },
 		"cut to twenty pages":     func(b []byte) []byte { return b[:20*page] },
 		"pages of ones":           func(b []byte) []byte { return overwrite(b, 20*page, 300*page, 0xFF) },
 		"pages of zeros":          func(b []byte) []byte { return overwrite(b, 20*page, 300*page, 0) },

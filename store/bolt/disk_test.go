@@ -112,7 +112,7 @@ const helperFile = "STRONGROOM_BOLT_HELPER_FILE"
 func TestHelperWrites(t *testing.T) {
 	path := os.Getenv(helperFile)
 	if path == "" {
-		t.Skip("runs in a subprocess of TestFsyncFails")
+		return
 	}
 	e, err := Open(path, Options{})
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 func TestHelperKilled(t *testing.T) {
 	path := os.Getenv(killFile)
 	if path == "" {
-		t.Skip("runs in a subprocess of TestKill")
+		return
 	}
 	e, err := Open(path, Options{LockTimeout: patience})
 	if err != nil {

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
@@ -24,6 +25,7 @@ type moment struct {
 	tx      *bbolt.Tx
 	buckets buckets
 	refs    atomic.Int64 // one of them is the engine's, while it is current
+	idle    sync.Pool    // of *reader, each for one function at a time
 }
 
 // buckets are those of the tables, by table.
@@ -43,6 +45,21 @@ func newMoment(db *bbolt.DB) (*moment, error) {
 		}
 	}
 	return m, nil
+}
+
+// reader lends a reader of the moment, which goes back by giveBack.
+func (m *moment) reader() *reader {
+	if r, ok := m.idle.Get().(*reader); ok {
+		return r
+	}
+	return &reader{tx: m.tx, buckets: &m.buckets}
+}
+
+// giveBack keeps a reader for the next function, unless it has failed.
+func (m *moment) giveBack(r *reader) {
+	if r.err == nil {
+		m.idle.Put(r)
+	}
 }
 
 // number returns the number of the last commit that the moment has.

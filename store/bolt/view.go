@@ -25,7 +25,7 @@ func (e *Engine) View(ctx context.Context, fn func(kv.ReadTx) error) error {
 // view runs fn on a reader of the moment. A disk that fails under the mapped
 // file makes the transaction fail, not the process.
 func (m *moment) view(fn func(kv.ReadTx) error) (err error) {
-	r := newReader(m)
+	r := m.reader()
 	faults := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(faults)
@@ -35,7 +35,7 @@ func (m *moment) view(fn func(kv.ReadTx) error) (err error) {
 		if r.err != nil {
 			err = r.err
 		}
-		r.release()
+		m.giveBack(r)
 	}()
 	return fn(r)
 }

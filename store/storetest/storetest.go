@@ -37,7 +37,10 @@ type Options struct {
 	Now        func() time.Time
 	Leases     envelope.Options
 	Limits     store.Limits
-	Unchecked  bool // the test damages the store: it is not checked at the end
+	Counting   store.Counting
+	Unchecked  bool         // the test damages the store: it is not checked at the end
+	Engine     *bolt.Engine // instead of one of its own; the test closes it
+	AuditDir   string       // instead of a folder of its own
 }
 
 // Open makes a store in dev mode.
@@ -47,13 +50,18 @@ func Open(t testing.TB) *Fixture { return OpenWith(t, Options{}) }
 // nothing.
 func OpenWith(t testing.TB, o Options) *Fixture {
 	t.Helper()
-	engine, keys := bolttest.Open(t), envelopetest.New()
-	dir := t.TempDir()
+	engine, keys, dir := o.Engine, envelopetest.New(), o.AuditDir
+	if engine == nil {
+		engine = bolttest.Open(t)
+	}
+	if dir == "" {
+		dir = t.TempDir()
+	}
 	log, err := audit.Open(dir, audit.Options{})
 	must(t, err)
 	t.Cleanup(func() { log.Close() })
 	deps := store.Deps{
-		Engine: engine, Keys: keys, Audit: log, Now: o.Now, Leases: o.Leases, Limits: o.Limits,
+		Engine: engine, Keys: keys, Audit: log, Now: o.Now, Leases: o.Leases, Limits: o.Limits, Counting: o.Counting,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	must(t, store.Init(context.Background(), deps, store.InitOptions{Dev: !o.Production}))

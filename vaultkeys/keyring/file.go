@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -33,7 +32,10 @@ type version struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-const fileFormat = 1
+const (
+	fileFormat     = 1
+	highestVersion = 1<<31 - 1
+)
 
 // readFile reads and unseals the document.
 func readFile(path string, unlock Unlock) (*document, error) {
@@ -49,24 +51,39 @@ func readFile(path string, unlock Unlock) (*document, error) {
 		return nil, fmt.Errorf("keyring %s: %w", path, err)
 	}
 	defer clear(plain)
+	doc, err := parse(plain)
+	if err != nil {
+		return nil, fmt.Errorf("keyring %s: %w", path, err)
+	}
+	return doc, nil
+}
+
+// parse reads an unsealed document, all of it or nothing.
+func parse(plain []byte) (*document, error) {
 	var doc document
 	if err := json.Unmarshal(plain, &doc); err != nil {
-		return nil, fmt.Errorf("keyring %s: this is not a keyring", path) // the cause could repeat key bytes
+		return nil, errors.New("this is not a keyring") // the cause could repeat key bytes
 	}
 	if doc.Format != fileFormat {
-		return nil, fmt.Errorf("keyring %s: it has format %d; this program reads format %d", path, doc.Format, fileFormat)
+		return nil, fmt.Errorf("it has format %d; this program reads format %d", doc.Format, fileFormat)
 	}
-	return &doc, doc.check()
+	if doc.Keys == nil {
+		doc.Keys = map[vaultkeys.KeyName]*record{}
+	}
+	if err := doc.check(); err != nil {
+		return nil, err
+	}
+	return &doc, nil
 }
 
 func (d *document) check() error {
 	for name, r := range d.Keys {
-		if r == nil || r.Versions[r.Latest] == nil {
-			return fmt.Errorf("keyring: key %s has no newest version", name)
+		if r == nil || r.Latest > highestVersion || r.Versions[r.Latest] == nil {
+			return fmt.Errorf("key %.80q has no newest version", name)
 		}
 		for n, v := range r.Versions {
-			if v == nil || len(v.Key) != keySize {
-				return fmt.Errorf("keyring: version %d of key %s is damaged", n, name)
+			if n < 1 || n > r.Latest || v == nil || len(v.Key) != keySize {
+				return fmt.Errorf("version %d of key %.80q is damaged", n, name)
 			}
 		}
 	}
@@ -86,59 +103,6 @@ func checkMode(path string) error {
 		return fmt.Errorf("keyring %s: its mode is %04o; it must be 0600, so that nobody else reads it", path, mode)
 	}
 	return nil
-}
-
-// writeFile seals the document and puts it in the place of the old file: at
-// every instant, a crash included, the path names a whole keyring.
-func writeFile(path string, unlock Unlock, doc *document) error {
-	plain, err := json.Marshal(doc)
-	if err != nil {
-		return fmt.Errorf("keyring: %w", err)
-	}
-	defer clear(plain)
-	sealed, err := unlock.seal(plain)
-	if err != nil {
-		return fmt.Errorf("keyring: %w", err)
-	}
-	return replace(path, sealed)
-}
-
-func replace(path string, content []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".keyring-*")
-	if err != nil {
-		return fmt.Errorf("keyring: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			temp.Close()
-			os.Remove(temp.Name())
-		}
-	}()
-	if _, err = temp.Write(content); err == nil {
-		err = temp.Sync()
-	}
-	if err == nil {
-		err = temp.Close()
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("keyring: %w", err)
-	}
-	return nil
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
 }
 
 // lock takes the lock that lets one process use a keyring at a time. It is a

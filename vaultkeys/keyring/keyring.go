@@ -31,13 +31,13 @@ const (
 // Provider is an open keyring. It is safe for concurrent use; the file is
 // locked against other processes until Close.
 type Provider struct {
-	path   string
-	unlock Unlock
-	lock   *os.File
+	path string
+	lock *os.File
 
-	mu     sync.RWMutex
-	doc    *document
-	sealed map[vaultkeys.KeyName]map[int]cipher.AEAD
+	mu      sync.RWMutex
+	writer  writer
+	doc     *document
+	ciphers map[vaultkeys.KeyName]map[int]cipher.AEAD // nil once closed
 }
 
 // Create makes a new keyring with no keys. It refuses to write over a file.
@@ -46,16 +46,23 @@ func Create(path string, unlock Unlock) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Lstat(path); err == nil {
+	p, err := create(path, unlock, held)
+	if err != nil {
 		held.Close()
+	}
+	return p, err
+}
+
+func create(path string, unlock Unlock, held *os.File) (*Provider, error) {
+	if _, err := os.Lstat(path); err == nil {
 		return nil, fmt.Errorf("keyring %s: it exists already and is not written over", path)
 	}
 	doc := &document{Format: fileFormat, Keys: map[vaultkeys.KeyName]*record{}}
-	if err := writeFile(path, unlock, doc); err != nil {
-		held.Close()
+	w := newWriter(path, unlock)
+	if err := w.write(doc); err != nil {
 		return nil, err
 	}
-	return open(path, unlock, held, doc)
+	return start(w, held, doc)
 }
 
 // Open reads a keyring. One that is missing, that others may read, or that the
@@ -68,28 +75,46 @@ func Open(path string, unlock Unlock) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := readFile(path, unlock)
+	p, err := open(path, unlock, held)
 	if err != nil {
 		held.Close()
-		return nil, err
 	}
-	return open(path, unlock, held, doc)
+	return p, err
 }
 
-func open(path string, unlock Unlock, held *os.File, doc *document) (*Provider, error) {
-	p := &Provider{path: path, unlock: unlock, lock: held, doc: doc, sealed: map[vaultkeys.KeyName]map[int]cipher.AEAD{}}
-	if p.doc.Keys == nil {
-		p.doc.Keys = map[vaultkeys.KeyName]*record{}
+func open(path string, unlock Unlock, held *os.File) (*Provider, error) {
+	doc, err := readFile(path, unlock)
+	if err != nil {
+		return nil, err
 	}
+	w := newWriter(path, unlock)
+	if err := w.clean(); err != nil {
+		return nil, err
+	}
+	return start(w, held, doc)
+}
+
+func start(w writer, held *os.File, doc *document) (*Provider, error) {
+	p := &Provider{path: w.path, writer: w, lock: held}
+	return p, p.use(doc)
+}
+
+// use makes a document the one that is worked with.
+func (p *Provider) use(doc *document) error {
+	all := make(map[vaultkeys.KeyName]map[int]cipher.AEAD, len(doc.Keys))
 	for name, r := range doc.Keys {
+		if p.doc != nil && p.doc.Keys[name] == r {
+			all[name] = p.ciphers[name]
+			continue
+		}
 		ciphers, err := ciphersOf(r)
 		if err != nil {
-			held.Close()
-			return nil, err
+			return err
 		}
-		p.sealed[name] = ciphers
+		all[name] = ciphers
 	}
-	return p, nil
+	p.doc, p.ciphers = doc, all
+	return nil
 }
 
 func ciphersOf(r *record) (map[int]cipher.AEAD, error) {
@@ -106,7 +131,7 @@ func ciphersOf(r *record) (map[int]cipher.AEAD, error) {
 	return ciphers, nil
 }
 
-// Close lets go of the keys and of the file.
+// Close lets go of the keys and of the file. Every call fails from then on.
 func (p *Provider) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +140,7 @@ func (p *Provider) Close() error {
 			clear(v.Key)
 		}
 	}
-	p.doc, p.sealed = &document{Format: fileFormat}, nil
+	p.doc, p.ciphers = &document{Format: fileFormat}, nil
 	return p.lock.Close()
 }
 
@@ -132,11 +157,11 @@ func (p *Provider) Name() string { return "local keyring " + p.path }
 func (p *Provider) Wrap(_ context.Context, key vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	r := p.doc.Keys[key]
-	if r == nil {
-		return nil, notFound(key)
+	r, err := p.find(key)
+	if err != nil {
+		return nil, err
 	}
-	aead := p.sealed[key][r.Latest]
+	aead := p.ciphers[key][r.Latest]
 	out := make([][]byte, len(items))
 	for i, item := range items {
 		b := make([]byte, wrappedPrefix+nonceSize, wrappedPrefix+nonceSize+len(item.Data)+tagSize)
@@ -157,14 +182,13 @@ const (
 func (p *Provider) Unwrap(_ context.Context, key vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	ciphers, ok := p.sealed[key]
-	if !ok {
-		return nil, notFound(key)
+	if _, err := p.find(key); err != nil {
+		return nil, err
 	}
 	out := make([][]byte, len(items))
 	for i, item := range items {
 		var err error
-		if out[i], err = unwrap(ciphers, item); err != nil {
+		if out[i], err = unwrap(p.ciphers[key], item); err != nil {
 			return nil, fmt.Errorf("key %s: %w", key, err)
 		}
 	}
@@ -187,6 +211,19 @@ func unwrap(ciphers map[int]cipher.AEAD, item vaultkeys.Item) ([]byte, error) {
 	}
 	return plain, nil
 }
+
+// find returns a key's record. The caller holds mu.
+func (p *Provider) find(key vaultkeys.KeyName) (*record, error) {
+	if p.ciphers == nil {
+		return nil, errClosed
+	}
+	if r := p.doc.Keys[key]; r != nil {
+		return r, nil
+	}
+	return nil, notFound(key)
+}
+
+var errClosed = fmt.Errorf("the keyring is closed: %w", vaultkeys.ErrUnavailable)
 
 func notFound(key vaultkeys.KeyName) error {
 	return fmt.Errorf("key %s: %w", key, vaultkeys.ErrKeyNotFound)
@@ -228,7 +265,10 @@ func (p *Provider) Rotate(_ context.Context, key vaultkeys.KeyName) (latest int,
 		doc.Keys[key] = &record{Latest: latest, Versions: versions}
 		return nil
 	})
-	return latest, err
+	if err != nil {
+		return 0, err
+	}
+	return latest, nil
 }
 
 // Destroy removes a key from the file. Copies of the file still have it.
@@ -243,43 +283,44 @@ func (p *Provider) Destroy(_ context.Context, key vaultkeys.KeyName) error {
 }
 
 // change writes the edited document and only then works with it: a failure
-// leaves file and memory as they were.
+// leaves file and memory as they were. Where it is not sure that the file lasts,
+// work goes on with what is in the old one and in the new one: nothing is sealed
+// under a key that a crash could take away.
 func (p *Provider) change(edit func(*document) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sealed == nil {
-		return fmt.Errorf("%w: the keyring is closed", vaultkeys.ErrUnavailable)
+	if p.ciphers == nil {
+		return errClosed
 	}
 	next := &document{Format: fileFormat, Keys: maps.Clone(p.doc.Keys)}
 	if err := edit(next); err != nil {
 		return err
 	}
-	if err := writeFile(p.path, p.unlock, next); err != nil {
-		return errors.Join(vaultkeys.ErrUnavailable, err)
+	err := p.writer.write(next)
+	switch {
+	case err == nil:
+		return p.use(next)
+	case errors.Is(err, errUnsure):
+		err = errors.Join(err, p.use(common(p.doc, next)))
 	}
-	for name, r := range next.Keys {
-		ciphers, err := ciphersOf(r)
-		if err != nil {
-			return err
-		}
-		p.sealed[name] = ciphers
-	}
-	for name := range p.sealed {
-		if next.Keys[name] == nil {
-			delete(p.sealed, name)
-		}
-	}
-	p.doc = next
-	return nil
+	return errors.Join(vaultkeys.ErrUnavailable, err)
+}
+
+// common returns the keys that both documents have, as old has them: a change
+// never takes a version away.
+func common(old, next *document) *document {
+	both := &document{Format: fileFormat, Keys: maps.Clone(old.Keys)}
+	maps.DeleteFunc(both.Keys, func(name vaultkeys.KeyName, _ *record) bool { return next.Keys[name] == nil })
+	return both
 }
 
 // Describe tells the versions of a key.
 func (p *Provider) Describe(_ context.Context, key vaultkeys.KeyName) (vaultkeys.KeyInfo, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	r := p.doc.Keys[key]
-	if r == nil {
-		return vaultkeys.KeyInfo{}, notFound(key)
+	r, err := p.find(key)
+	if err != nil {
+		return vaultkeys.KeyInfo{}, err
 	}
 	info := vaultkeys.KeyInfo{Latest: r.Latest}
 	for _, n := range slices.Sorted(maps.Keys(r.Versions)) {

@@ -66,14 +66,21 @@ func (p *Provider) Create(ctx context.Context, key vaultkeys.KeyName) error {
 func (p *Provider) Rotate(ctx context.Context, key vaultkeys.KeyName) (int, error) {
 	ctx, cancel := p.begin(ctx)
 	defer cancel()
-	if _, err := p.readKey(ctx, p.lifecycle, key); err != nil {
+	before, err := p.readKey(ctx, p.lifecycle, key)
+	if err != nil {
 		return 0, err
 	}
 	if err := p.change(ctx, "rotate", http.MethodPost, key, "/rotate", map[string]any{}); err != nil {
 		return 0, err
 	}
-	data, err := p.readKey(ctx, p.lifecycle, key)
-	return data.Latest, err
+	after, err := p.readKey(ctx, p.lifecycle, key)
+	if err != nil {
+		return 0, err
+	}
+	if after.Latest <= before.Latest {
+		return 0, p.nonsense("rotate", key, "it has no newer version afterwards")
+	}
+	return after.Latest, nil
 }
 
 // Destroy allows the key's deletion and deletes it.

@@ -150,7 +150,9 @@ func (s *session) explainLogin(ctx context.Context, err error) error {
 		why = fmt.Errorf("nothing is mounted at auth/%s: %w", s.auth.Mount, vaultkeys.ErrRefused)
 	case answer.StatusCode == http.StatusForbidden && s.auth.Method == MethodToken:
 		why = fmt.Errorf("403 permission denied: the token has ended, was revoked or is of another server: %w", vaultkeys.ErrRefused)
-	case answer.StatusCode < 500, strings.Contains(strings.Join(answer.Errors, " "), "invalid secret id"):
+	case answer.StatusCode == http.StatusForbidden: // Vault says no more where nothing is mounted
+		why = fmt.Errorf("403: these credentials are not accepted, or nothing is mounted at auth/%s%s: %w", s.auth.Mount, quoted(answer), vaultkeys.ErrRefused)
+	case !errors.Is(why, vaultkeys.ErrUnavailable), strings.Contains(strings.Join(answer.Errors, " "), "invalid secret id"):
 		why = fmt.Errorf("%d: these credentials are not accepted%s: %w", answer.StatusCode, quoted(answer), vaultkeys.ErrRefused)
 	}
 	return fmt.Errorf("vault: %s login of the %s identity at %s: %w", s.auth.Method, s.label, s.config.Address, why)

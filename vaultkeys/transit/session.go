@@ -93,6 +93,9 @@ func keepRedirect(*http.Request, []*http.Request) error { return http.ErrUseLast
 func newTransport(c Config, a Auth) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 16
+	// Every call shares one HTTP/2 connection: one that went dead without a word
+	// would otherwise be waited on until the system gives it up, minutes later.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: c.Timeout, PingTimeout: c.Timeout}
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CACertFile != "" {
 		pem, err := os.ReadFile(c.CACertFile)
@@ -138,8 +141,11 @@ func (s *session) cure(ctx context.Context, used string) (bool, error) {
 	if s.client.Token() != used {
 		return true, nil
 	}
-	if _, err := send(ctx, s.client, lookupSelf); !isForbidden(err) {
+	switch _, err := send(ctx, s.client, lookupSelf); {
+	case err == nil:
 		return false, nil
+	case !isForbidden(err): // nobody knows whether the 403 was meant
+		return false, fmt.Errorf("the %s identity's token cannot be looked up: %w", s.label, s.explain(ctx, err))
 	}
 	if err := s.loginHeld(ctx); err != nil {
 		return false, fmt.Errorf("the %s identity's token has ended: %w", s.label, err)

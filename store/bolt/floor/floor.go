@@ -21,118 +21,98 @@ const maxBatch = 1024
 
 var bucket = []byte("records")
 
-// Options say what to measure.
-type Options struct {
-	Path     string        // of the file, which must not exist; it is removed
-	Writers  int           // goroutines, each of which waits for its put
-	Duration time.Duration // of the measurement
-	Value    []byte        // what each put stores
-	// Observe hears how long each put took; it is called by Writers goroutines
-	// at once, each with its own number.
-	Observe func(writer int, took time.Duration)
-}
-
-// Result is what was measured.
-type Result struct {
-	Puts    uint64
-	Commits uint64
-	Elapsed time.Duration
+// Store is a bbolt file with a committer. It is safe for concurrent use; Close
+// comes after the last Put.
+type Store struct {
+	db      *bbolt.DB
+	path    string
+	queue   chan *put
+	puts    atomic.Uint64
+	commits atomic.Uint64
+	ended   chan struct{}
 }
 
 // put waits for its commit.
 type put struct {
-	key  [16]byte
-	done chan error
+	key   [16]byte
+	value []byte
+	done  chan error
 }
 
-// Writes measures. Keys ascend, which is the kindest order for a B+tree and the
-// one that time-ordered record ids have.
-func Writes(o Options) (Result, error) {
-	if _, err := os.Lstat(o.Path); err == nil {
-		return Result{}, fmt.Errorf("floor: %s exists", o.Path)
+var puts = sync.Pool{New: func() any { return &put{done: make(chan error, 1)} }}
+
+// Open makes the file at path, which must not exist.
+func Open(path string) (*Store, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("floor: %s exists", path)
 	}
-	db, err := bbolt.Open(o.Path, 0o600, &bbolt.Options{
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: 1 << 33, NoStatistics: true,
 	})
 	if err != nil {
-		return Result{}, fmt.Errorf("floor: %w", err)
+		return nil, fmt.Errorf("floor: %w", err)
 	}
-	defer os.Remove(o.Path)
+	s := &Store{db: db, path: path, queue: make(chan *put, maxBatch), ended: make(chan struct{})}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucket(bucket)
 		return err
 	})
 	if err != nil {
-		return Result{}, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close(), os.Remove(path))
 	}
-	r, err := measure(db, o)
-	return r, errors.Join(err, db.Close())
+	go s.commitAll()
+	return s, nil
 }
 
-func measure(db *bbolt.DB, o Options) (Result, error) {
-	queue := make(chan *put, o.Writers)
-	var counter atomic.Uint64
-	start := time.Now()
-	var writers sync.WaitGroup
-	for w := range o.Writers {
-		writers.Go(func() { write(queue, &counter, w, start.Add(o.Duration), o.Observe) })
-	}
-	go func() {
-		writers.Wait()
-		close(queue)
-	}()
-	commits, err := commitAll(db, queue, o)
-	return Result{Puts: counter.Load(), Commits: commits, Elapsed: time.Since(start)}, err
+// Close removes the file.
+func (s *Store) Close() error {
+	close(s.queue)
+	<-s.ended
+	return errors.Join(s.db.Close(), os.Remove(s.path))
 }
 
-// write puts until the deadline, one after the other.
-func write(queue chan<- *put, counter *atomic.Uint64, w int, deadline time.Time, observe func(int, time.Duration)) {
-	p := &put{done: make(chan error, 1)}
-	for began := time.Now(); began.Before(deadline); {
-		binary.BigEndian.PutUint64(p.key[:], counter.Add(1))
-		queue <- p
-		if <-p.done != nil {
-			return
-		}
-		now := time.Now()
-		if observe != nil {
-			observe(w, now.Sub(began))
-		}
-		began = now
-	}
+// Put stores a value and returns when it is durable. Keys ascend, which is the
+// kindest order for a B+tree and the one that time-ordered record ids have.
+func (s *Store) Put(value []byte) error {
+	p := puts.Get().(*put)
+	defer puts.Put(p)
+	p.value = value
+	binary.BigEndian.PutUint64(p.key[:], s.puts.Add(1))
+	s.queue <- p
+	return <-p.done
 }
 
 // commitAll commits what waits, again and again, until the queue is closed.
-func commitAll(db *bbolt.DB, queue <-chan *put, o Options) (commits uint64, failed error) {
+func (s *Store) commitAll() {
+	defer close(s.ended)
 	batch := make([]*put, 0, maxBatch)
 	last := 0
-	for p := range queue {
-		batch = gather(append(batch[:0], p), queue, last)
+	for p := range s.queue {
+		batch = s.gather(append(batch[:0], p), last)
 		last = len(batch)
-		err := db.Update(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(bucket)
-			for _, p := range batch {
-				if err := b.Put(p.key[:], o.Value); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		commits++
-		failed = errors.Join(failed, err)
+		err := s.db.Update(func(tx *bbolt.Tx) error { return putAll(tx.Bucket(bucket), batch) })
+		s.commits.Add(1)
 		for _, p := range batch {
 			p.done <- err
 		}
 	}
-	return commits, failed
+}
+
+func putAll(b *bbolt.Bucket, batch []*put) error {
+	for _, p := range batch {
+		if err := b.Put(p.key[:], p.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gather adds what waits. The writers of the last batch get a moment to come
 // back first, or each commit would serve half of them.
-func gather(batch []*put, queue <-chan *put, last int) []*put {
+func (s *Store) gather(batch []*put, last int) []*put {
 	for yields := 0; len(batch) < maxBatch; {
 		select {
-		case p, open := <-queue:
+		case p, open := <-s.queue:
 			if !open {
 				return batch
 			}

@@ -11,3 +11,14 @@ path "transit/decrypt/strongroom-*" {
 path "transit/keys/strongroom-*" {
   capabilities = ["read"]
 }
+
+# Its own token: how long it lives, to live on, and to end.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"strongroom/internal/identity"
 	"strongroom/internal/metrics"
 	"strongroom/internal/secret"
+	"strongroom/internal/tlsconf"
 	"strongroom/store"
 	"strongroom/store/bolt"
 )
@@ -34,12 +36,12 @@ type App struct {
 	*Base
 	Server *api.Server
 
-	config      config.Config
-	logger      *slog.Logger
-	dev         *Dev
-	certificate certificate
-	closed      sync.Once
-	err         error
+	config config.Config
+	logger *slog.Logger
+	dev    *Dev
+	keeper *tlsconf.Keeper
+	closed sync.Once
+	err    error
 }
 
 // Open opens the store and listens, but serves nothing yet: Run does. A port of
@@ -53,24 +55,44 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{Base: base, config: o.Config, logger: o.Logger, dev: o.Dev}
+	if err := a.govern(ctx); err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
 	if err := a.listen(o); err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
 	return a, nil
 }
 
+// govern has the store wait for second persons when the configuration says so.
+// It never says no to a store that waits: that is for two persons to change.
+func (a *App) govern(ctx context.Context) error {
+	if a.config.TwoPerson == config.On {
+		return a.Store.RequireTwoPersons(ctx)
+	}
+	if a.Store.TwoPersons() {
+		a.logger.Warn("the configuration does not ask for two persons, but the store does: switching that off is a change that a second person approves")
+	}
+	return nil
+}
+
 // listen makes the server and opens its listeners. The issuer of tokens can be
 // the address, which is known only then.
 func (a *App) listen(o Options) (err error) {
-	tls, err := a.serverTLS()
-	if err != nil {
+	if err := a.openTLS(); err != nil {
+		return err
+	}
+	counts := metrics.New(o.Version, a.Ready)
+	counts.Watch(a.Store.Stats)
+	if err := counts.Register(a.certificateExpiry()); err != nil {
 		return err
 	}
 	tokens := new(lateTokens)
 	a.Server, err = api.New(api.Config{
-		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: tls, Dev: o.Dev != nil,
-		Metrics: metrics.New(o.Version, a.Store.Ready),
-		Listen:  o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
+		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: a.keeper.Config(), Dev: o.Dev != nil,
+		Metrics: counts, Gate: a.Gate, Ready: a.Ready,
+		TrustedProxies: o.Config.TrustedProxies, ForwardedHeader: o.Config.TrustedProxyHeader == "forwarded",
+		Listen: o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
 		DrainDelay:   time.Duration(o.Config.DrainDelay),
 		DrainTimeout: time.Duration(o.Config.DrainTimeout),
 	})
@@ -80,12 +102,13 @@ func (a *App) listen(o Options) (err error) {
 	if err := a.Server.Listen(); err != nil {
 		return err
 	}
-	fetch, err := outboundClient(o.Config.Outbound)
+	fetch, err := outboundGuard(o.Config.Outbound)
 	if err != nil {
 		return err
 	}
 	tokens.Authority, err = identity.New(identity.Config{
-		Directory: a.Store, Issuer: a.issuer(), Origins: a.origins(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
+		Directory: identity.Guarded(a.Store, a.Gate.Guard), Issuer: a.issuer(), Origins: a.origins(),
+		Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
 	})
 	return err
 }
@@ -103,7 +126,7 @@ func (a *App) issuer() string {
 // origins are the other names of the server; a development server has one more,
 // which its certificate is for too.
 func (a *App) origins() []string {
-	list := a.config.OriginList()
+	list := slices.Clone([]string(a.config.Origins))
 	if _, port, err := net.SplitHostPort(a.Server.Addr()); a.dev != nil && err == nil {
 		list = append(list, "https://localhost:"+port)
 	}
@@ -117,9 +140,12 @@ func (a *App) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() { a.background("the store's background work", a.Store.Run(work)) })
 	group.Go(func() { a.compactOnSchedule(work) })
+	group.Go(func() { a.Gate.Run(work) })
+	group.Go(func() { a.watchTLS(work) })
 	err := a.Server.Run(ctx)
 	stop()
 	group.Wait()
+	a.background("the last save of what the limits counted", a.Store.SaveCounts(context.WithoutCancel(ctx)))
 	return err
 }
 
@@ -170,14 +196,9 @@ func (a *App) URL() string { return "https://" + a.Server.Addr() }
 // Log returns the logger that the server writes to.
 func (a *App) Log() *slog.Logger { return a.logger }
 
-// ReloadCertificate reads the certificate's files again; connections that are
-// made from then on see it. A development server's stays.
-func (a *App) ReloadCertificate() error {
-	if a.dev != nil {
-		return nil
-	}
-	return a.certificate.load(a.config.TLS.CertFile, a.config.TLS.KeyFile)
-}
+// ReloadCertificate reads the certificates' files again now; connections that
+// are made from then on see what they hold.
+func (a *App) ReloadCertificate() error { return a.keeper.Reload() }
 
 // devClient is the client that a development server makes for its owner.
 const devClient = "dev"
@@ -205,11 +226,21 @@ func (a *Base) newDevSecret(ctx context.Context) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("the secrets of the dev client: %w", err)
 	}
-	for _, old := range lost {
-		if err := a.Store.DeleteSecret(ctx, who, devClient, old.ID); err != nil {
+	return a.replaceSecrets(ctx, who, lost)
+}
+
+// replaceSecrets ends secrets and makes one. The last of them goes at the end:
+// an administrator never has none.
+func (a *Base) replaceSecrets(ctx context.Context, who store.Caller, lost []store.SecretInfo) (secret.Text, error) {
+	for len(lost) > 1 {
+		if err := a.Store.DeleteSecret(ctx, who, devClient, lost[0].ID); err != nil {
 			return secret.Text{}, err
 		}
+		lost = lost[1:]
 	}
 	made, err := a.Store.CreateSecret(ctx, who, devClient, 0, store.WriteOptions{})
+	if err == nil && len(lost) > 0 {
+		err = a.Store.DeleteSecret(ctx, who, devClient, lost[0].ID)
+	}
 	return made.Secret, err
 }

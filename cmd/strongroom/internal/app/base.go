@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
 	"strongroom/internal/config"
+	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/bolt"
 	"strongroom/vaultkeys"
@@ -32,6 +33,7 @@ type Base struct {
 	Keys   vaultkeys.Provider
 	Audit  *audit.Log
 	Store  *store.Store
+	Gate   *limits.Gate
 
 	closers []func() error
 }
@@ -58,6 +60,7 @@ func OpenBase(ctx context.Context, c config.Config, logger *slog.Logger, dev boo
 	if err := b.openAudit(c); err != nil {
 		return b, err
 	}
+	b.Gate = limits.NewGate(time.Now, b.noteGuard)
 	if b.Store, err = store.Open(ctx, b.deps(c, logger)); err != nil {
 		return b, err
 	}
@@ -99,8 +102,15 @@ func (b *Base) openAudit(c config.Config) (err error) {
 	return nil
 }
 
+// noteGuard audits what the guard tells, once there is a store.
+func (b *Base) noteGuard(e limits.GuardEvent) {
+	if b.Store != nil {
+		b.Store.NoteGuard(e)
+	}
+}
+
 func (b *Base) deps(c config.Config, logger *slog.Logger) store.Deps {
-	return store.Deps{
+	d := store.Deps{
 		Engine: b.Engine, Keys: b.Keys, Audit: b.Audit, Logger: logger,
 		Leases: envelope.Options{
 			Capacity: c.Leases.Capacity, Lease: time.Duration(c.Leases.Lease), Refresh: time.Duration(c.Leases.Refresh),
@@ -113,6 +123,10 @@ func (b *Base) deps(c config.Config, logger *slog.Logger) store.Deps {
 			Integrations: c.Limits.Integrations, Fields: c.Limits.Fields, RecordBytes: c.Limits.RecordBytes,
 		},
 	}
+	if b.Gate != nil { // nothing is counted where nothing is served
+		d.Counting = b.Gate
+	}
+	return d
 }
 
 // Close closes what was opened, the last first.

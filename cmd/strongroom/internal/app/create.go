@@ -19,54 +19,60 @@ import (
 // ErrStoreExists comes when a store is to be made where one is.
 var ErrStoreExists = errors.New("there is a store already")
 
-// Create makes a store and its first client, an administrator who is an
-// operator and auditor too, and returns that client's secret: nobody can see it
-// again. The store appears when all of it is durable, or not at all.
-func Create(ctx context.Context, c config.Config, logger *slog.Logger, admin string, dev bool) (secret.Text, error) {
+// Create makes a store and its first clients, administrators who are operators
+// and auditors too, and returns their secrets: nobody can see them again. The
+// store appears when all of it is durable, or not at all.
+func Create(ctx context.Context, c config.Config, logger *slog.Logger, admins []string, dev bool) ([]secret.Text, error) {
 	path := DataFile(c)
 	if exists(path) {
-		return secret.Text{}, fmt.Errorf("%w in %s", ErrStoreExists, c.DataDir)
+		return nil, fmt.Errorf("%w in %s", ErrStoreExists, c.DataDir)
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return secret.Text{}, fmt.Errorf("the data folder: %w", err)
+		return nil, fmt.Errorf("the data folder: %w", err)
 	}
 	if err := createKeyring(c.Keys, dev); err != nil {
-		return secret.Text{}, err
+		return nil, err
 	}
 	unfinished := path + ".init"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return secret.Text{}, fmt.Errorf("remove what an earlier attempt left: %w", err)
+		return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
 	}
 	defer os.Remove(unfinished)
-	first, err := createAt(ctx, unfinished, c, logger, admin, dev)
+	secrets, err := createAt(ctx, unfinished, c, logger, admins, dev)
 	if err != nil {
-		return secret.Text{}, err
+		return nil, err
 	}
-	return first, publish(unfinished, path)
+	return secrets, publish(unfinished, path)
 }
 
-func createAt(ctx context.Context, path string, c config.Config, logger *slog.Logger, admin string, dev bool) (first secret.Text, err error) {
+func createAt(ctx context.Context, path string, c config.Config, logger *slog.Logger, admins []string, dev bool) (secrets []secret.Text, err error) {
 	b := &Base{}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	if b.Engine, err = bolt.Create(path, bolt.Options{Logger: logger}); err != nil {
-		return first, err
+		return nil, err
 	}
 	b.closers = append(b.closers, b.Engine.Close)
 	if err := b.openKeys(ctx, c, dev); err != nil {
-		return first, err
+		return nil, err
 	}
 	if err := b.openAudit(c); err != nil {
-		return first, err
+		return nil, err
 	}
 	if err := store.Init(ctx, b.deps(c, logger), store.InitOptions{Dev: dev}); err != nil {
-		return first, err
+		return nil, err
 	}
 	if b.Store, err = store.Open(ctx, b.deps(c, logger)); err != nil {
-		return first, err
+		return nil, err
 	}
 	b.closers = append(b.closers, b.Store.Close)
-	made, err := b.Store.InitialClient(ctx, admin, rolesOfFirst(dev))
-	return made.Secret, err
+	for _, name := range admins {
+		made, err := b.Store.InitialClient(ctx, name, rolesOfFirst(dev))
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, made.Secret)
+	}
+	return secrets, nil
 }
 
 func rolesOfFirst(dev bool) []string {

@@ -54,11 +54,14 @@ func OpenDev(home string, base config.Config) (*Dev, config.Config, error) {
 // EnsureStore makes the store of a development server unless it is there, and
 // returns the first secret of its dev client when it was made.
 func (d *Dev) EnsureStore(ctx context.Context, c config.Config, logger *slog.Logger) (secret.Text, error) {
-	first, err := Create(ctx, c, logger, devClient, true)
-	if errors.Is(err, ErrStoreExists) {
+	secrets, err := Create(ctx, c, logger, []string{devClient}, true)
+	switch {
+	case errors.Is(err, ErrStoreExists):
 		return secret.Text{}, nil
+	case err != nil:
+		return secret.Text{}, err
 	}
-	return first, err
+	return secrets[0], nil
 }
 
 // EnvFile is where a second terminal finds the server.

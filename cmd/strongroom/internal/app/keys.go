@@ -37,6 +37,28 @@ func openProvider(ctx context.Context, c config.Keys, dev bool) (vaultkeys.Provi
 	return p, p.Close, nil
 }
 
+// CheckKeys opens the provider as a server would, and closes it. A keyring is
+// opened as a copy, which is thrown away: a server may have it.
+func CheckKeys(ctx context.Context, c config.Config, dev bool) (name string, err error) {
+	dir, err := os.MkdirTemp("", "strongroom-keys-*")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	place := c.Keys.Keyring.Path
+	if err := copyKeyring(&c, dir); err != nil {
+		return "", err
+	}
+	keys, closeKeys, err := openProvider(ctx, c.Keys, dev)
+	if err != nil {
+		return "", err
+	}
+	if name = keys.Name(); c.Keys.Provider == config.ProviderKeyring {
+		name = "local keyring " + place
+	}
+	return name, closeKeys()
+}
+
 // createKeyring makes the keyring of a new store, unless one is there.
 func createKeyring(c config.Keys, dev bool) error {
 	if c.Provider != config.ProviderKeyring || exists(c.Keyring.Path) {

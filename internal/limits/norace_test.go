@@ -1,0 +1,5 @@
+//go:build !race
+
+package limits
+
+const flood = 1_000_000
