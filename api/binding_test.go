@@ -14,11 +14,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"strongroom/internal/limits"
 )
 
 // holder has a key that it signs proofs with, as one of the house's clients.
@@ -368,4 +371,34 @@ func TestEitherBindingSuffices(t *testing.T) {
 	both.get("/v1/roles").want(200)
 	both.h = h // the key was stolen too, and the certificate's was not
 	both.get("/v1/roles").refused(401, "invalid_token")
+}
+
+// TestANonceIsNoFailure: the first request of every client that sends proofs is
+// refused for its nonce. That must not block the address that they share; proofs
+// that do not count must.
+func TestANonceIsNoFailure(t *testing.T) {
+	h := newIssuingHouse(t)
+	secret := h.enter("app", "auditor")
+	p := h.holder()
+	p.signIn(asClient("app", secret))
+	var clock atomic.Int64 // token requests are limited by the second
+	clock.Store(time.Now().UnixNano())
+	gate := limits.NewGate(func() time.Time { return time.Unix(0, clock.Load()) }, nil)
+	h.server.Gate = gate
+	token := h.holder()
+	for range 450 { // of other failures 400 block an address
+		clock.Add(int64(40 * time.Millisecond))
+		h.ask("/oauth2/token", asClient("app", secret), "DPoP", token.sign(token.claims("POST", "/oauth2/token"))).want(400).has("use_dpop_nonce")
+		p.send("GET", "/v1/roles", p.sign(p.claims("GET", "/v1/roles").with(members{"nonce": ""}))).refused(401, "use_dpop_nonce")
+	}
+	if wait := gate.Guard.Blocked(loopback(t, h)); wait > 0 {
+		t.Errorf("450 new clients block their address for %s", wait)
+	}
+	for i := 0; gate.Guard.Blocked(loopback(t, h)) == 0; i++ {
+		if i > 1000 {
+			t.Fatal("a thousand stolen tokens without their key block nobody")
+		}
+		p.send("GET", "/v1/roles", "").refused(401, "invalid_dpop_proof")
+	}
+	p.get("/v1/roles").want(200) // the one whose token it is gets in all the same
 }
