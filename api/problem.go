@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"strongroom/internal/schema"
 	"strongroom/store"
@@ -184,7 +185,7 @@ func (p *problem) explain(err error) {
 		p.add(document.Issues)
 	case errors.As(err, &forbidden):
 		for _, pointer := range forbidden.Pointers {
-			p.Errors = append(p.Errors, issue{clip(pointer), "this client may not write it"})
+			p.Errors = append(p.Errors, issue{clip(pointer), forbiddenDetail(pointer)})
 		}
 	case errors.As(err, &unique):
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
@@ -192,6 +193,15 @@ func (p *problem) explain(err error) {
 		p.SecretID = again.SecretID
 		p.Detail = "delete it and create another if its value was lost"
 	}
+}
+
+// forbiddenDetail says what the client may not do with a member: fields and
+// labels are written, where and key search.
+func forbiddenDetail(pointer string) string {
+	if pointer == "/key" || strings.HasPrefix(pointer, "/where/") {
+		return "this client may not search by it"
+	}
+	return "this client may not write it"
 }
 
 func (p *problem) add(issues []schema.Issue) {
