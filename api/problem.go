@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"strongroom/internal/identity"
 	"strongroom/internal/limits"
@@ -210,7 +211,7 @@ func (p *problem) explain(err error) {
 	case errors.As(err, &forbidden):
 		issues := make([]schema.Issue, len(forbidden.Pointers))
 		for i, pointer := range forbidden.Pointers {
-			issues[i] = schema.Issue{Pointer: pointer, Detail: "this client may not write it"}
+			issues[i] = schema.Issue{Pointer: pointer, Detail: forbiddenDetail(pointer)}
 		}
 		p.add(issues)
 	case errors.As(err, &unique):
@@ -228,6 +229,16 @@ func (p *problem) explain(err error) {
 // maxIssues bounds what a refusal lists: one is made from each member that is
 // wrong, and a caller could have an answer that is larger than what it sent.
 const maxIssues = 50
+
+// forbiddenDetail says what the client may not do with a member: fields and
+// labels are written, where and key search.
+func forbiddenDetail(pointer string) string {
+	if pointer == "/key" || strings.HasPrefix(pointer, "/where/") {
+		return "this client may not search by it"
+	}
+	return "this client may not write it"
+}
+
 
 func (p *problem) add(issues []schema.Issue) {
 	for n, i := range issues {
