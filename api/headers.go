@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
 
+	"strongroom/internal/access"
 	"strongroom/internal/identity"
 	"strongroom/internal/uid"
 	"strongroom/store"
@@ -130,24 +132,36 @@ func host(address string) string {
 
 // authenticate finds out who calls.
 func (c *call) authenticate() error {
-	given := c.r.Header["Authorization"]
-	if len(given) == 0 {
+	scheme, token := authorization(c.r.Header)
+	if token == "" {
 		return errNoToken
 	}
-	scheme, token, ok := strings.Cut(given[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return errNoToken
+	if !strings.EqualFold(scheme, "Bearer") {
+		return cmp.Or(c.passStranger(), errNoToken)
 	}
-	who, err := c.s.Tokens.Authenticate(c.ctx(), token)
-	if errors.Is(err, identity.ErrToken) {
+	who, err := c.holder(token)
+	switch {
+	case errors.Is(err, identity.ErrToken):
 		return errBadToken
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	who.Address, who.RequestID, who.TraceParent = c.from, c.id, c.trace
 	c.who = who
 	return c.readPurpose()
+}
+
+// holder returns whom a token speaks for. One that was verified before is no
+// stranger's.
+func (c *call) holder(token string) (*access.Principal, error) {
+	who, err := c.s.Tokens.Recall(token)
+	if who != nil || err != nil {
+		return who, err
+	}
+	if err := c.passStranger(); err != nil {
+		return nil, err
+	}
+	return c.s.Tokens.Authenticate(c.ctx(), token)
 }
 
 // readPurpose reads what a request says it reads for, and under which approval.

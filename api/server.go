@@ -36,8 +36,9 @@ type Tokens interface {
 	Revoke(ctx context.Context, q identity.Request) error
 	Metadata() identity.Metadata
 	JWKS(ctx context.Context) (jose.JSONWebKeySet, error)
-	// Known reports, at next to no cost, whether a token was found good before.
-	Known(bearer string) bool
+	// Recall is Authenticate of a token that was found good before, at next to no
+	// cost; of any other it returns neither a principal nor an error.
+	Recall(bearer string) (*access.Principal, error)
 }
 
 // Store is what the handlers ask of package store, in the parts that their
