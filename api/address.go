@@ -9,14 +9,6 @@ import (
 // maxHops bounds how many proxies are looked back through.
 const maxHops = 16
 
-// caller is origin as text.
-func (s *Server) caller(r *http.Request) string {
-	if len(s.TrustedProxies) == 0 {
-		return host(r.RemoteAddr)
-	}
-	return s.origin(r).String()
-}
-
 // origin returns the address that a request came from: the other end of the
 // connection, unless that is a trusted proxy. Then it is the right-most address
 // of the header that is not a trusted proxy itself: all to the right of it was

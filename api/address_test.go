@@ -51,11 +51,11 @@ func TestWhereARequestCameFrom(t *testing.T) {
 				read: tt.headers, other: {"6.6.6.6", "for=6.6.6.6"},
 				"X-Real-Ip": {"6.6.6.6"}, "True-Client-Ip": {"6.6.6.6"}, "Cf-Connecting-Ip": {"6.6.6.6"}, "X-Forwarded": {"for=6.6.6.6"},
 			}}
-			if got := s.caller(r); got != tt.want {
+			if got := (&call{s: s, r: r}).caller(); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 			s.TrustedProxies = nil
-			if got := s.caller(r); got != host(tt.remote) {
+			if got := (&call{s: s, r: r}).caller(); got != host(tt.remote) {
 				t.Errorf("without trusted proxies %q", got)
 			}
 		})
@@ -85,7 +85,7 @@ func FuzzCaller(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string, forwarded bool) {
 		s := &Server{Config: Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ForwardedHeader: forwarded}}
 		r := &http.Request{RemoteAddr: "10.0.0.5:80", Header: http.Header{"X-Forwarded-For": {value}, "Forwarded": {value}}}
-		if _, err := netip.ParseAddr(s.caller(r)); err != nil {
+		if _, err := netip.ParseAddr((&call{s: s, r: r}).caller()); err != nil {
 			t.Errorf("what came out is no address: %v", err)
 		}
 	})

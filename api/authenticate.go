@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
 
+	"strongroom/internal/access"
 	"strongroom/internal/identity"
 	"strongroom/store"
 )
@@ -15,17 +17,16 @@ const codeNonce = "use_dpop_nonce"
 
 // authenticate finds out who calls.
 func (c *call) authenticate() error {
-	given := c.r.Header["Authorization"]
-	if len(given) == 0 {
+	scheme, token := authorization(c.r.Header)
+	if token == "" {
 		return errNoToken
 	}
-	scheme, token, ok := strings.Cut(given[0], " ")
 	c.shown.DPoP = strings.EqualFold(scheme, "DPoP")
-	if !ok || !c.shown.DPoP && !strings.EqualFold(scheme, "Bearer") {
-		return errNoToken
+	if !c.shown.DPoP && !strings.EqualFold(scheme, "Bearer") {
+		return cmp.Or(c.passStranger(), errNoToken)
 	}
 	c.present(token)
-	who, err := c.s.Tokens.Authenticate(c.ctx(), &c.shown)
+	who, err := c.holder()
 	if errors.Is(err, identity.ErrToken) {
 		return errBadToken
 	}
@@ -35,6 +36,19 @@ func (c *call) authenticate() error {
 	who.Address, who.RequestID, who.TraceParent = c.from, c.id, c.trace
 	c.who = who
 	return c.readPurpose()
+}
+
+// holder returns whom a token speaks for. One that was verified before is no
+// stranger's.
+func (c *call) holder() (*access.Principal, error) {
+	who, err := c.s.Tokens.Recall(&c.shown)
+	if who != nil || err != nil {
+		return who, err
+	}
+	if err := c.passStranger(); err != nil {
+		return nil, err
+	}
+	return c.s.Tokens.Authenticate(c.ctx(), &c.shown)
 }
 
 // present collects what the request brings to be known by.

@@ -74,10 +74,14 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// readThrough makes a request for a record of eight fields of a real store and
-// the handler that answers it: all of a read but net/http and TLS.
-func readThrough(t testing.TB) (http.Handler, *http.Request) {
-	h := newHouse(t)
+// reading is a record of eight fields in a real store, and a request for it.
+type reading struct {
+	house   *house
+	request *http.Request
+}
+
+func newReading(t testing.TB, gate *limits.Gate) *reading {
+	h := newHouseBehind(t, gate)
 	var properties, fields []string
 	for i := range 8 {
 		properties = append(properties, fmt.Sprintf(`"field_%d":{"type":"string"}`, i))
@@ -87,15 +91,28 @@ func readThrough(t testing.TB) (http.Handler, *http.Request) {
 	h.root.do("PUT", customers, `{"schema":{"type":"object","properties":{`+strings.Join(properties, ",")+`}}}`).want(201)
 	reader := h.hire("reader", `{"integrations":["*"],"collections":["*"],"actions":["read","create"],"read":{"*":"clear"},"write":["*"]}`)
 	place := reader.do("POST", customers+"/records", `{"fields":{`+strings.Join(fields, ",")+`}}`).want(201).Header.Get("Location")
-	config := h.server.Config
-	config.Logger = slog.New(slog.DiscardHandler)
+	r := httptest.NewRequest("GET", place, nil)
+	r.Header.Set("Authorization", "Bearer "+reader.token)
+	return &reading{h, r}
+}
+
+// handler answers as the house does, but for what change changes.
+func (r *reading) handler(t testing.TB, change func(*Config)) http.Handler {
+	config := r.house.server.Config
+	config.Logger, config.Metrics = slog.New(slog.DiscardHandler), nil
+	change(&config)
 	s, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest("GET", place, nil)
-	r.Header.Set("Authorization", "Bearer "+reader.token)
-	return s.Handler(), r
+	return s.Handler()
+}
+
+// readThrough makes a request for a record of eight fields of a real store and
+// the handler that answers it: all of a read but net/http and TLS.
+func readThrough(t testing.TB) (http.Handler, *http.Request) {
+	r := newReading(t, nil)
+	return r.handler(t, func(*Config) {}), r.request
 }
 
 // BenchmarkReadThrough is a read from the handler to the disk and back, with its
@@ -126,16 +143,21 @@ func TestReadAllocatesLittle(t *testing.T) {
 	}
 }
 
-// BenchmarkReadBehindTheGate is the same with the gate before it, the default
-// limits and three that match: the difference is what limits cost.
-func BenchmarkReadBehindTheGate(b *testing.B) {
-	gate := limits.NewGate(time.Now, nil)
+// threeLimits puts three limits in force that match every request, with two
+// windows each, beside the defaults.
+func threeLimits(gate *limits.Gate) *limits.Gate {
 	defs := map[string]*limits.Definition{}
 	for name, per := range map[string]limits.Scope{"one": limits.PerClient, "two": limits.InTotal, "three": limits.PerAddress} {
 		defs[name] = &limits.Definition{Per: per, Requests: []limits.Window{{Limit: 2e9, Window: limits.Span(time.Second)}, {Limit: 2e9, Window: limits.Span(24 * time.Hour)}}}
 	}
 	gate.Define(defs)
-	s, bearer := newQuickBehind(b, gate)
+	return gate
+}
+
+// BenchmarkReadBehindTheGate is the same with the gate before it, the default
+// limits and three that match: the difference is what limits cost.
+func BenchmarkReadBehindTheGate(b *testing.B) {
+	s, bearer := newQuickBehind(b, threeLimits(limits.NewGate(time.Now, nil)))
 	r := httptest.NewRequest("GET", someRecord, nil)
 	r.Header.Set("Authorization", bearer)
 	w := &nowhere{http.Header{}}

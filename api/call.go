@@ -76,7 +76,7 @@ const maxKept = 256 << 10
 func (s *Server) serve(e *endpoint, w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	c := calls.Get().(*call)
 	c.s, c.e, c.w, c.r, c.vars, c.start = s, e, w, r, vars, time.Now()
-	c.from = s.caller(r)
+	c.from = c.caller()
 	e.seen.Begin()
 	defer c.finish()
 	c.answerHeaders()

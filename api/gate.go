@@ -46,6 +46,15 @@ func (c *call) address() netip.Addr {
 	return c.gate.address
 }
 
+// caller is the address as text. Only behind proxies is it worked out for that:
+// the connection's own is there as text already.
+func (c *call) caller() string {
+	if len(c.s.TrustedProxies) == 0 {
+		return host(c.r.RemoteAddr)
+	}
+	return c.address().String()
+}
+
 // request describes the call to the limits.
 func (c *call) request() limits.Request {
 	q := limits.Request{Group: c.e.group, Route: c.e.route, Address: c.address(), Bytes: c.r.ContentLength}
@@ -56,8 +65,7 @@ func (c *call) request() limits.Request {
 }
 
 // passAddress checks what can be checked before the caller is known: the limits
-// of its address, and whether a stranger may come in. A token that was verified
-// before is no stranger's.
+// of its address. Whoever needs no token is a stranger.
 func (c *call) passAddress() error {
 	g := c.s.Gate
 	if g == nil || c.e.rule&vital != 0 {
@@ -73,8 +81,14 @@ func (c *call) passAddress() error {
 	if c.e.rule&public != 0 {
 		return c.enter(limits.Anonymous)
 	}
-	token := bearer(c.r.Header)
-	if token == "" || c.s.Tokens.Known(token) {
+	return nil
+}
+
+// passStranger checks whether somebody may come in with a token that was not
+// verified before.
+func (c *call) passStranger() error {
+	g := c.s.Gate
+	if g == nil || c.e.rule&vital != 0 {
 		return nil
 	}
 	if wait := g.Guard.Blocked(c.address()); wait > 0 && !g.Guard.Try(c.address()) {
@@ -163,25 +177,34 @@ func (c *call) leave(took time.Duration) {
 // partWith ends the connection of a stranger that was refused: to come again
 // costs another one, of which there are limits.
 func (c *call) partWith(code string) {
-	known := c.who != nil || c.s.Gate == nil || c.s.Tokens.Known(bearer(c.r.Header))
 	switch code {
 	case "rate_limited", "too_many_failures", "overloaded":
-		if !known {
+		if c.s.Gate != nil && !c.isKnown() {
 			c.w.Header()["Connection"] = headerClose
 		}
 	}
 }
 
+// isKnown reports whether the caller is, or would be at next to no cost.
+func (c *call) isKnown() bool {
+	if c.who != nil {
+		return true
+	}
+	_, token := authorization(c.r.Header)
+	return c.s.Tokens.Known(token)
+}
+
 var headerClose = []string{"close"}
 
-// bearer returns the token of an Authorization header of one word and a token.
-func bearer(h http.Header) string {
+// authorization returns the scheme and the token of an Authorization header of
+// two words; empty ones when there is none.
+func authorization(h http.Header) (scheme, token string) {
 	given := h["Authorization"]
 	if len(given) != 1 {
-		return ""
+		return "", ""
 	}
-	_, token, _ := strings.Cut(given[0], " ")
-	return token
+	scheme, token, _ = strings.Cut(given[0], " ")
+	return scheme, token
 }
 
 // countedBody counts what is read of a body.

@@ -99,7 +99,44 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
-var _ = access.ActionRead
+// deciding judges a read of eight fields.
+func deciding(t testing.TB) func() {
+	f, c, ref := openEight(t)
+	role, err := access.ParseRole([]byte(`{"rules":[{"integrations":["acme"],"collections":["*"],"actions":["read"],"read":{"*":"clear","field_7":"none"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller := *c
+	caller.Policy = access.NewPolicy(map[string]*access.Role{"reader": role}, []string{"reader"}, false)
+	fields := make([]string, 8)
+	for i := range fields {
+		fields[i] = fmt.Sprintf("field_%d", i)
+	}
+	return func() {
+		if seen, err := f.DecideForTest(&caller, ref, "some-record", fields); err != nil || seen != 7 {
+			t.Fatal(seen, err)
+		}
+	}
+}
+
+// BenchmarkDecision is the decision about a read: of the collection, of the
+// record, and of each of its eight fields.
+func BenchmarkDecision(b *testing.B) {
+	decide := deciding(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		decide()
+	}
+}
+
+// TestDecisionAllocatesLittle leaves the rest of the ten allocations that the
+// front door may make a request to authentication and limits, which a test of
+// package api counts.
+func TestDecisionAllocatesLittle(t *testing.T) {
+	if n := testing.AllocsPerRun(500, deciding(t)); n > 2 {
+		t.Errorf("a decision makes %v allocations, want 2 at most", n)
+	}
+}
 
 // BenchmarkConditions measures what conditions add to a read: none, one on a
 // label that holds, one that denies, and eight.

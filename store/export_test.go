@@ -1,6 +1,9 @@
 package store
 
-import "strongroom/internal/uid"
+import (
+	"strongroom/internal/access"
+	"strongroom/internal/uid"
+)
 
 // EndedForTest is the memory of ended tokens.
 type EndedForTest struct{ e endedTokens }
@@ -8,4 +11,22 @@ type EndedForTest struct{ e endedTokens }
 // Add remembers a token within the bounds.
 func (t *EndedForTest) Add(id string, owner uid.UID) error {
 	return t.e.add(id, endedDoc{Owner: owner, Once: true}, true)
+}
+
+// DecideForTest judges a read of a record with these fields as GetRecord does,
+// and returns how many of them the caller may see.
+func (s *Store) DecideForTest(c Caller, ref CollectionRef, record string, fields []string) (seen int, err error) {
+	sc, err := s.authorise(c, access.ActionRead, ref)
+	if err != nil {
+		return 0, err
+	}
+	if sc, err = sc.reading(record, nil, true); err != nil {
+		return 0, err
+	}
+	for _, path := range fields {
+		if sc.restrain(path, sc.read(access.ActionRead, path)).Kind != access.None {
+			seen++
+		}
+	}
+	return seen, nil
 }

@@ -40,7 +40,7 @@ func (sp *spending) claim(v *viewer, rev *revision) (masked bool, err error) {
 	if sp == nil {
 		return false, nil
 	}
-	var fields []string
+	fields := make([]string, 0, len(rev.header.fields))
 	for _, path := range rev.header.fields {
 		if (v.wanted == nil || selected(v.wanted, path)) && v.may(path).Kind != access.None {
 			fields = append(fields, path)

@@ -40,6 +40,34 @@ func (a *Authority) Authenticate(ctx context.Context, q *Presented) (*access.Pri
 	if err != nil {
 		return nil, err
 	}
+	return a.principal(g, q)
+}
+
+// Recall is Authenticate of a token that was verified before and has not
+// expired. It pays for no signature of a token; of every other one it returns
+// neither a principal nor an error.
+func (a *Authority) Recall(q *Presented) (*access.Principal, error) {
+	g := a.recalled(q.Token)
+	if g == nil {
+		return nil, nil
+	}
+	return a.principal(g, q)
+}
+
+// Known reports whether a token was verified before and has not expired. It says
+// nothing of whether its client still exists.
+func (a *Authority) Known(bearer string) bool { return a.recalled(bearer) != nil }
+
+func (a *Authority) recalled(bearer string) *grant {
+	if bearer == "" || len(bearer) > maxToken {
+		return nil
+	}
+	return a.verified.get(digestOf(bearer), a.now())
+}
+
+// principal returns whom a verified token speaks for now, and to whoever shows
+// the key that it is bound to.
+func (a *Authority) principal(g *grant, q *Presented) (*access.Principal, error) {
 	p, err := a.directory.Principal(&g.TokenRef)
 	if errors.Is(err, store.ErrUnauthenticated) || g.remote != nil && a.remote.gone(g.remote, g.SecretID) {
 		return nil, ErrToken

@@ -38,9 +38,3 @@ func (d guarded) VerifySecret(ctx context.Context, a store.Attempt, value secret
 	}
 	return v, err
 }
-
-// Known reports whether a token was verified before and has not expired. It says
-// nothing of whether its client still exists.
-func (a *Authority) Known(bearer string) bool {
-	return bearer != "" && len(bearer) <= maxToken && a.verified.get(digestOf(bearer), a.now()) != nil
-}
