@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/identity"
 	"strongroom/internal/limits"
 	"strongroom/internal/metrics"
 	"strongroom/store"
@@ -50,6 +51,7 @@ type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	who   *access.Principal
+	shown identity.Presented // what it is to be known by
 	vars  map[string]string
 	query query
 	id    string // the request id

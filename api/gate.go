@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"strongroom/internal/identity"
 	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 )
@@ -101,7 +102,7 @@ func (c *call) enter(class limits.Class) error {
 
 // noteAuthentication tells the guard how an authentication by token ended.
 func (c *call) noteAuthentication(err error) {
-	if c.s.Gate != nil && (errors.Is(err, errNoToken) || errors.Is(err, errBadToken)) {
+	if c.s.Gate != nil && (errors.Is(err, errNoToken) || errors.Is(err, errBadToken) || errors.Is(err, identity.ErrProof)) {
 		c.s.Gate.Guard.Failed("", c.address())
 	}
 }
@@ -145,7 +146,8 @@ func (c *call) leave(took time.Duration) {
 		return
 	}
 	g.Finish(&c.gate.ticket, c.gate.read, c.written)
-	if c.who == nil && c.status >= 400 && c.status < 500 && c.status != http.StatusUnauthorized && c.status != http.StatusTooManyRequests {
+	if c.who == nil && c.status >= 400 && c.status < 500 && c.status != http.StatusUnauthorized && c.status != http.StatusTooManyRequests &&
+		c.code != codeNonce {
 		g.Guard.Failed("", c.address()) // who looks for a way in, 401 apart, which was noted
 	}
 	if !c.gate.entered {

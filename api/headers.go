@@ -1,11 +1,9 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
-	"strongroom/internal/identity"
 	"strongroom/internal/uid"
 	"strongroom/store"
 )
@@ -126,28 +124,6 @@ func host(address string) string {
 		return strings.Trim(address[:i], "[]")
 	}
 	return address
-}
-
-// authenticate finds out who calls.
-func (c *call) authenticate() error {
-	given := c.r.Header["Authorization"]
-	if len(given) == 0 {
-		return errNoToken
-	}
-	scheme, token, ok := strings.Cut(given[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return errNoToken
-	}
-	who, err := c.s.Tokens.Authenticate(c.ctx(), token)
-	if errors.Is(err, identity.ErrToken) {
-		return errBadToken
-	}
-	if err != nil {
-		return err
-	}
-	who.Address, who.RequestID, who.TraceParent = c.from, c.id, c.trace
-	c.who = who
-	return c.readPurpose()
 }
 
 // readPurpose reads what a request says it reads for, and under which approval.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"strongroom/internal/identity"
 	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
@@ -22,7 +23,7 @@ var (
 	errManyHeaders = errors.New("the request has too many header fields")
 	errNoRoute     = errors.New("there is no such route")
 	errMethod      = errors.New("this route does not take this method")
-	errNoToken     = errors.New("a bearer token is required")
+	errNoToken     = errors.New("an access token is required")
 	errBadToken    = errors.New("the access token is not valid")
 	errConfirm     = errors.New("the query must say confirm=NAME with the name of what is deleted")
 	errInternal    = errors.New("something went wrong inside")
@@ -76,6 +77,8 @@ var outcomes = []outcome{
 	{store.ErrOutcomeUnknown, 503, "outcome_unknown", false, 0},
 	{errNoToken, 401, "token_required", false, 0},
 	{errBadToken, 401, "invalid_token", false, 0},
+	{identity.ErrProof, 401, "invalid_dpop_proof", false, 0},
+	{identity.ErrNonce, 401, "use_dpop_nonce", false, 0},
 	{errBody, 400, "malformed_body", false, 0},
 	{errRequest, 400, "malformed_request", false, 0},
 	{errConfirm, 400, "confirmation_required", false, 0},
@@ -189,6 +192,7 @@ func (p *problem) explain(err error) {
 		unique    *store.UniqueConflict
 		again     *store.SecretReplayed
 		conflict  *store.Conflict
+		proof     *identity.InvalidProof
 		limited   *limits.Refusal
 	)
 	switch {
@@ -214,6 +218,8 @@ func (p *problem) explain(err error) {
 		p.Errors = append(p.Errors, issue{"/fields/" + unique.Path, "another record holds this value"})
 	case errors.As(err, &conflict):
 		p.Detail = conflict.Detail
+	case errors.As(err, &proof):
+		p.Detail = proof.Reason
 	case errors.As(err, &again):
 		p.SecretID = again.SecretID
 		p.Detail = "delete it and create another if its value was lost"
@@ -273,10 +279,8 @@ func (c *call) fail(err error) {
 	}
 	c.partWith(p.Code)
 	switch p.Code {
-	case "token_required":
-		h.Set("WWW-Authenticate", `Bearer realm="strongroom"`)
-	case "invalid_token":
-		h.Set("WWW-Authenticate", `Bearer realm="strongroom", error="invalid_token"`)
+	case "token_required", "invalid_token", "invalid_dpop_proof", "use_dpop_nonce":
+		c.challenge(h, p.Code)
 	case "unsupported_media_type":
 		c.tellMediaType(h)
 	}

@@ -300,6 +300,9 @@ func (s *scripted) Authenticate(context.Context, store.Attempt, func(store.Regis
 func (s *scripted) AuthenticateVouched(context.Context, store.Attempt, string, func(store.Issuer) (store.Vouched, error)) (store.VerifiedClient, error) {
 	return store.VerifiedClient{}, store.ErrUnauthenticated
 }
+func (s *scripted) Refuse(store.TokenRef, store.Attempt, string) error {
+	return store.ErrUnauthenticated
+}
 func (s *scripted) RevokeToken(context.Context, store.VerifiedClient, store.Attempt, store.IssuedToken) error {
 	return s.err
 }
@@ -423,6 +426,10 @@ func (a actor) do(method, path, body string, headers ...string) answer {
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Del(headers[i])
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+			continue
+		}
 		if headers[i+1] != "" {
 			r.Header.Set(headers[i], headers[i+1])
 		}

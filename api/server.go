@@ -30,7 +30,9 @@ import (
 // Tokens issues and checks access tokens; identity.Authority is one. Its
 // methods are safe for concurrent use.
 type Tokens interface {
-	Authenticate(ctx context.Context, bearer string) (*access.Principal, error)
+	Authenticate(ctx context.Context, q *identity.Presented) (*access.Principal, error)
+	Nonce() string
+	ProofAlgorithms() string
 	Exchange(ctx context.Context, q identity.Request) (identity.Token, error)
 	Inspect(ctx context.Context, q identity.Request) (identity.Inspection, error)
 	Revoke(ctx context.Context, q identity.Request) error

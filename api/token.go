@@ -25,16 +25,17 @@ type tokenError struct {
 
 // inspectionBody is what introspection answers (RFC 7662, section 2.2).
 type inspectionBody struct {
-	Active    bool   `json:"active"`
-	Scope     string `json:"scope,omitempty"`
-	ClientID  string `json:"client_id,omitempty"`
-	TokenType string `json:"token_type,omitempty"`
-	Expires   int64  `json:"exp,omitempty"`
-	Issued    int64  `json:"iat,omitempty"`
-	Subject   string `json:"sub,omitempty"`
-	Audience  string `json:"aud,omitempty"`
-	Issuer    string `json:"iss,omitempty"`
-	TokenID   string `json:"jti,omitempty"`
+	Active    bool                   `json:"active"`
+	Scope     string                 `json:"scope,omitempty"`
+	ClientID  string                 `json:"client_id,omitempty"`
+	TokenType string                 `json:"token_type,omitempty"`
+	Expires   int64                  `json:"exp,omitempty"`
+	Issued    int64                  `json:"iat,omitempty"`
+	Subject   string                 `json:"sub,omitempty"`
+	Audience  string                 `json:"aud,omitempty"`
+	Issuer    string                 `json:"iss,omitempty"`
+	TokenID   string                 `json:"jti,omitempty"`
+	Confirm   *identity.Confirmation `json:"cnf,omitempty"`
 }
 
 // token answers a request for an access token.
@@ -49,7 +50,7 @@ func (s *Server) token(c *call) error {
 	}
 	s.Metrics.TokenIssued()
 	c.w.Header()["Pragma"] = []string{"no-cache"}
-	return c.sendJSON(http.StatusOK, tokenBody{token.Value.Reveal(), "Bearer", int(token.Lifetime.Seconds()), token.Scope})
+	return c.sendJSON(http.StatusOK, tokenBody{token.Value.Reveal(), token.Type, int(token.Lifetime.Seconds()), token.Scope})
 }
 
 // introspect tells whether a token is good (RFC 7662).
@@ -67,8 +68,8 @@ func (s *Server) introspect(c *call) error {
 	}
 	issuer := s.Tokens.Metadata().Issuer
 	return c.sendJSON(http.StatusOK, inspectionBody{
-		Active: true, Scope: i.Scope, ClientID: i.Client, TokenType: "Bearer", Expires: i.Expires.Unix(), Issued: i.Issued.Unix(),
-		Subject: i.Client, Audience: issuer, Issuer: issuer, TokenID: i.TokenID,
+		Active: true, Scope: i.Scope, ClientID: i.Client, TokenType: i.Type, Expires: i.Expires.Unix(), Issued: i.Issued.Unix(),
+		Subject: i.Client, Audience: issuer, Issuer: issuer, TokenID: i.TokenID, Confirm: i.Confirm,
 	})
 }
 
@@ -106,6 +107,7 @@ func (c *call) oauthRequest() (identity.Request, error) {
 	}
 	return identity.Request{
 		Authorization: c.r.Header.Get("Authorization"), Form: form, TLS: c.r.TLS,
+		Proofs: c.proofs(), Path: c.r.URL.EscapedPath(),
 		From: store.Attempt{Address: c.from, RequestID: c.id, TraceParent: c.trace},
 	}, nil
 }

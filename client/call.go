@@ -170,9 +170,18 @@ func (c *Client) attempt(ctx context.Context, q *call) (a *answer, used string, 
 	return a, used, nil
 }
 
-// send does one round trip with a token; an answer that is no success becomes
-// its *Problem.
+// send does one round trip with a token, and a second one when the server wants
+// a newer nonce in its proof; an answer that is no success becomes its
+// *Problem.
 func (c *Client) send(ctx context.Context, q *call, body io.Reader, hasBody bool) (*http.Response, string, error) {
+	res, used, err := c.sendOnce(ctx, q, body, hasBody)
+	if used != "" && c.prover.wantsNonce(err) && rewind(body) {
+		return c.sendOnce(ctx, q, body, hasBody)
+	}
+	return res, used, err
+}
+
+func (c *Client) sendOnce(ctx context.Context, q *call, body io.Reader, hasBody bool) (*http.Response, string, error) {
 	token, err := c.tokens.get(ctx)
 	if err != nil {
 		return nil, "", err
@@ -191,7 +200,10 @@ func (c *Client) send(ctx context.Context, q *call, body io.Reader, hasBody bool
 	for name, values := range q.header {
 		req.Header[name] = values
 	}
-	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	req.Header.Set("Authorization", c.prover.scheme()+" "+token.Reveal())
+	if err := c.prover.prove(req.Header, q.method, c.base+q.path, token.Reveal()); err != nil {
+		return nil, "", err
+	}
 	req.Header.Set("User-Agent", c.userAgent)
 	said, _ := ctx.Value(readingKey{}).(reading)
 	said.say(req)
@@ -199,6 +211,7 @@ func (c *Client) send(ctx context.Context, q *call, body io.Reader, hasBody bool
 	if err != nil {
 		return nil, "", transportError(err)
 	}
+	c.prover.heed(res)
 	if res.StatusCode >= 300 {
 		defer res.Body.Close()
 		return nil, token.Reveal(), readProblem(res)

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,12 +34,19 @@ const (
 	// outside issuer.
 	EnvClientKeyFile = "STRONGROOM_CLIENT_KEY_FILE"
 	EnvAssertionFile = "STRONGROOM_ASSERTION_FILE"
+	// What tokens are bound to: EnvDPoP being true, to a key that is made for
+	// the process; to the certificate in these PEM files, which is also how the
+	// client authenticates when there is nothing else.
+	EnvDPoP       = "STRONGROOM_DPOP"
+	EnvClientCert = "STRONGROOM_CLIENT_CERT"
+	EnvClientKey  = "STRONGROOM_CLIENT_KEY"
 	// EnvIssuer names the server's issuer when that is not EnvURL.
 	EnvIssuer = "STRONGROOM_ISSUER"
 )
 
 // Config says which server to speak to, and as whom. Exactly one of
-// ClientSecret, PrivateKey and AssertionFile proves that.
+// ClientSecret, PrivateKey and AssertionFile proves that, or the certificate
+// when there is none of them.
 type Config struct {
 	URL          string // https://host:port, without a path
 	CACertFile   string // PEM file of the authorities to trust; empty: the system's
@@ -53,10 +61,19 @@ type Config struct {
 	// one of the server's. It is read again each time: its owner renews it.
 	AssertionFile string
 
+	// DPoP binds access tokens to a key that is made for this Client and never
+	// leaves it (RFC 9449): a token that is stolen is worth nothing without it.
+	DPoP bool
+	// ClientCertFile and ClientKeyFile are PEM files of a certificate that is
+	// shown to the server (RFC 8705). Tokens are bound to it where the client
+	// is registered so.
+	ClientCertFile string
+	ClientKeyFile  string
+
 	Timeout time.Duration // of one attempt of a call that does not stream; default 30 s
 	Retries int           // further attempts after the first; default 3, negative for none
 
-	// HTTPClient replaces the client made from CACertFile; for tests.
+	// HTTPClient replaces the client made from the files above; for tests.
 	HTTPClient *http.Client
 	UserAgent  string
 }
@@ -66,6 +83,7 @@ type Client struct {
 	base      string
 	http      *http.Client
 	tokens    *tokenSource
+	prover    *prover // nil: tokens are bearer tokens
 	timeout   time.Duration
 	retries   int
 	userAgent string
@@ -85,7 +103,7 @@ func New(c Config) (*Client, error) {
 	}
 	hc := c.HTTPClient
 	if hc == nil {
-		if hc, err = newHTTPClient(c.CACertFile); err != nil {
+		if hc, err = newHTTPClient(c); err != nil {
 			return nil, err
 		}
 	}
@@ -93,6 +111,11 @@ func New(c Config) (*Client, error) {
 		base: base, http: hc, sleep: sleep,
 		timeout: orDefault(c.Timeout, 30*time.Second), retries: retriesOf(c.Retries),
 		userAgent: orDefault(c.UserAgent, "strongroom-go"),
+	}
+	if c.DPoP {
+		if cl.prover, err = newProver(); err != nil {
+			return nil, err
+		}
 	}
 	cl.tokens = newTokenSource(cl.fetchToken(proof), time.Now)
 	return cl, nil
@@ -104,6 +127,11 @@ func FromEnv() (Config, error) {
 		URL: os.Getenv(EnvURL), CACertFile: os.Getenv(EnvCACert),
 		ClientID: os.Getenv(EnvClientID), ClientSecret: NewSecret(os.Getenv(EnvClientSecret)),
 		Issuer: os.Getenv(EnvIssuer), AssertionFile: os.Getenv(EnvAssertionFile),
+		ClientCertFile: os.Getenv(EnvClientCert), ClientKeyFile: os.Getenv(EnvClientKey),
+	}
+	var err error
+	if c.DPoP, err = boolFromEnv(EnvDPoP); err != nil {
+		return c, err
 	}
 	if name := os.Getenv(EnvClientKeyFile); name != "" {
 		key, err := LoadPrivateKey(name)
@@ -112,7 +140,7 @@ func FromEnv() (Config, error) {
 		}
 		c.PrivateKey = key
 	}
-	other := !c.PrivateKey.IsZero() || c.AssertionFile != ""
+	other := !c.PrivateKey.IsZero() || c.AssertionFile != "" || c.ClientCertFile != ""
 	var missing []string
 	for _, v := range []struct {
 		name string
@@ -126,6 +154,18 @@ func FromEnv() (Config, error) {
 		return c, fmt.Errorf("the environment lacks %s; a server in dev mode writes them all to dev.env: source it", strings.Join(missing, ", "))
 	}
 	return c, nil
+}
+
+func boolFromEnv(name string) (bool, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return false, nil
+	}
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%s must be true or false", name)
+	}
+	return value, nil
 }
 
 // URL returns the server's base URL.
@@ -148,8 +188,12 @@ func baseURL(raw string) (string, error) {
 	return "https://" + u.Host, nil
 }
 
-func newHTTPClient(caFile string) (*http.Client, error) {
-	roots, err := loadRoots(caFile)
+func newHTTPClient(c Config) (*http.Client, error) {
+	roots, err := loadRoots(c.CACertFile)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := certificateOf(c.ClientCertFile, c.ClientKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -157,10 +201,11 @@ func newHTTPClient(caFile string) (*http.Client, error) {
 		Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, GetClientCertificate: certificate},
 			TLSHandshakeTimeout:   10 * time.Second,
 			MaxIdleConnsPerHost:   64,
 			IdleConnTimeout:       90 * time.Second,
+			ExpectContinueTimeout: 5 * time.Second,
 			ForceAttemptHTTP2:     true,
 			ResponseHeaderTimeout: 0, // the context of each attempt bounds it
 		},

@@ -34,6 +34,8 @@ var codes = map[string]error{
 	"outcome_unknown":         ErrOutcomeUnknown,
 	"token_required":          ErrUnauthenticated,
 	"invalid_token":           ErrUnauthenticated,
+	"invalid_dpop_proof":      ErrUnauthenticated,
+	"use_dpop_nonce":          ErrUnauthenticated,
 	"unauthenticated":         ErrUnauthenticated,
 	"malformed_body":          ErrInvalid,
 	"malformed_request":       ErrInvalid,

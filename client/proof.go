@@ -58,8 +58,10 @@ func (c Config) proof(base string) (proof, error) {
 		}
 	}
 	switch {
+	case ways == 0 && c.ClientCertFile != "" && c.ClientID != "":
+		return byCertificate(c.ClientID), nil
 	case ways != 1:
-		return nil, errors.New("client: exactly one of a client secret, a private key and an assertion file is needed")
+		return nil, errors.New("client: exactly one of a client secret, a private key and an assertion file is needed, or a certificate alone")
 	case c.AssertionFile != "":
 		return byAssertionFile(c.AssertionFile, c.ClientID), nil
 	case c.ClientID == "":
@@ -75,6 +77,15 @@ func bySecret(id string, secret Secret) proof {
 	return func(_ url.Values, header http.Header) error {
 		r := http.Request{Header: header}
 		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret.Reveal()))
+		return nil
+	}
+}
+
+// byCertificate authenticates by the certificate of the connection (RFC 8705,
+// section 2).
+func byCertificate(id string) proof {
+	return func(form url.Values, _ http.Header) error {
+		form.Set("client_id", id)
 		return nil
 	}
 }

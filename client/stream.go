@@ -38,7 +38,11 @@ func (c *Client) Import(ctx context.Context, ref CollectionRef, o ImportOptions,
 	return func(yield func(ImportResult, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		res, _, err := c.send(ctx, importCall(ref, o), io.NopCloser(lines), true)
+		q := importCall(ref, o)
+		if c.prover != nil {
+			q.set("Expect", "100-continue") // what is refused for its proof is not read, and can be sent again
+		}
+		res, _, err := c.send(ctx, q, &unread{Reader: lines}, true)
 		if err != nil {
 			yield(ImportResult{}, err)
 			return

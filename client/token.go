@@ -109,6 +109,9 @@ func (c *Client) fetchToken(p proof) func(context.Context) (token, error) {
 	return func(ctx context.Context) (token, error) {
 		for attempt := 0; ; attempt++ {
 			t, err := c.askToken(ctx, p)
+			if c.prover.wantsNonce(err) {
+				t, err = c.askToken(ctx, p) // with the nonce that the refusal gave
+			}
 			if err == nil || attempt >= c.retries || !worthRetrying(ctx, &call{safe: true}, err) {
 				return t, err
 			}
@@ -131,19 +134,25 @@ func (c *Client) askToken(ctx context.Context, p proof) (token, error) {
 	req.Header = header
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", c.userAgent)
+	if err := c.prover.prove(req.Header, req.Method, c.base+"/oauth2/token", ""); err != nil {
+		return token{}, err
+	}
 	asked := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {
 		return token{}, transportError(err)
 	}
 	defer res.Body.Close()
+	c.prover.heed(res)
 	if res.StatusCode != http.StatusOK {
 		return token{}, tokenProblem(res)
 	}
-	return readToken(res.Body, asked)
+	return readToken(res.Body, asked, c.prover.scheme())
 }
 
-func readToken(body io.Reader, asked time.Time) (token, error) {
+// readToken reads the answer. A token of another type than was asked for is
+// refused: one that was to be bound must be.
+func readToken(body io.Reader, asked time.Time, scheme string) (token, error) {
 	var answer struct {
 		AccessToken Secret `json:"access_token"`
 		TokenType   string `json:"token_type"`
@@ -152,8 +161,8 @@ func readToken(body io.Reader, asked time.Time) (token, error) {
 	if err := json.NewDecoder(io.LimitReader(body, 1<<20)).Decode(&answer); err != nil {
 		return token{}, fmt.Errorf("client: the token answer is not JSON: %w", err)
 	}
-	if answer.AccessToken.IsZero() || !strings.EqualFold(answer.TokenType, "Bearer") || answer.ExpiresIn <= 0 {
-		return token{}, fmt.Errorf("client: the token answer holds no bearer token with a lifetime")
+	if answer.AccessToken.IsZero() || !strings.EqualFold(answer.TokenType, scheme) || answer.ExpiresIn <= 0 {
+		return token{}, fmt.Errorf("client: the token answer holds no token of the type %s with a lifetime", scheme)
 	}
 	life := time.Duration(answer.ExpiresIn) * time.Second
 	early := min(life/5, time.Minute)
@@ -178,5 +187,5 @@ func tokenProblem(res *http.Response) error {
 }
 
 // Token returns a current access token, for those who speak to the API by other
-// means.
+// means. With DPoP it is worth nothing to them: this client alone has its key.
 func (c *Client) Token(ctx context.Context) (Secret, error) { return c.tokens.get(ctx) }

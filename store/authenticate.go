@@ -73,7 +73,7 @@ func (s *Store) Authenticate(ctx context.Context, a Attempt, prove func(Registra
 		}
 	}
 	op.entry.ClientUID, op.entry.SecretID = cl.doc.UID, proven.Credential
-	return VerifiedClient{Client: cl.name, ClientUID: cl.doc.UID, SecretID: proven.Credential}, nil
+	return cl.verified(proven.Credential), nil
 }
 
 // proves reports whether a client may authenticate in a way now.
@@ -125,13 +125,13 @@ func (s *Store) VerifySecret(ctx context.Context, a Attempt, value secret.Text) 
 	}
 	cl.secrets[id].use.note(s.now())
 	op.entry.ClientUID, op.entry.SecretID = cl.doc.UID, id
-	return VerifiedClient{Client: cl.name, ClientUID: cl.doc.UID, SecretID: id}, nil
+	return cl.verified(id), nil
 }
 
 // Principal returns the client of a verified token as it stands now: the roles
 // and labels of this moment, and ErrUnauthenticated once the token was revoked,
-// the client is gone or disabled, or the credential that the token was issued
-// for counts no more. It takes no lock. The caller adds what belongs to the
+// the client is gone or disabled, the credential that the token was issued for
+// counts no more, or the token is not bound as the client's must be. It takes no lock. The caller adds what belongs to the
 // request.
 func (s *Store) Principal(t *TokenRef) (*access.Principal, error) {
 	if s.ended.has(t.TokenID) {
@@ -142,15 +142,17 @@ func (s *Store) Principal(t *TokenRef) (*access.Principal, error) {
 		return nil, s.refuseDamaged(t.Client, kindClient+"/"+t.Client)
 	}
 	cl := cat.clients[t.Client]
-	if cl == nil || cl.doc.UID != t.ClientUID || cl.doc.Disabled || !s.counts(cat, cl, t.SecretID) {
+	if cl == nil || cl.doc.UID != t.ClientUID || cl.doc.Disabled || !s.counts(cat, cl, t.SecretID) ||
+		!suffices(cl.doc.TLSBound, cl.doc.DPoPBound, t.Binding) {
 		return nil, ErrUnauthenticated
 	}
 	if role, bad := cat.damagedRole(cl.doc.Roles); bad {
 		return nil, s.refuseDamaged(t.Client, kindRole+"/"+role)
 	}
+	kind, thumbprint := t.Binding.Kind()
 	return &access.Principal{
 		Client: cl.name, ClientUID: cl.doc.UID, Roles: cl.doc.Roles, Policy: cl.policy, Labels: cl.doc.Labels,
-		SecretID: t.SecretID, TokenID: t.TokenID,
+		SecretID: t.SecretID, TokenID: t.TokenID, Binding: kind, Thumbprint: thumbprint,
 	}, nil
 }
 

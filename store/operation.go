@@ -36,6 +36,7 @@ func (s *Store) start(c Caller, action access.Action, t target) *operation {
 	op.entry = audit.Entry{
 		Time: op.start, Phase: audit.Access,
 		Client: c.Client, ClientUID: c.ClientUID, TokenID: c.TokenID, SecretID: c.SecretID,
+		Binding: c.Binding, Thumbprint: c.Thumbprint,
 		Address: c.Address, RequestID: c.RequestID, TraceParent: c.TraceParent,
 		Action: string(action), Integration: loggable(t.integration), Collection: loggable(t.collection),
 		Record: loggable(t.record), Target: loggable(t.control),

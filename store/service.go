@@ -30,7 +30,12 @@ type VerifiedClient struct {
 	Client    string
 	ClientUID uid.UID
 	SecretID  string // the id of its secret, or the credential that it proved
+	TLSBound  bool   // its tokens may be bound to its certificate, and must be bound
+	DPoPBound bool   // its tokens must be bound
 }
+
+// Suffices reports whether a token of the client may be bound to this.
+func (c VerifiedClient) Suffices(b Binding) bool { return suffices(c.TLSBound, c.DPoPBound, b) }
 
 // TokenRef names an access token, and for whom and by what it was got.
 type TokenRef struct {
@@ -38,6 +43,7 @@ type TokenRef struct {
 	ClientUID uid.UID
 	SecretID  string // as in VerifiedClient
 	TokenID   string
+	Binding   Binding
 }
 
 // IssuedToken is an access token with the time at which it expires.

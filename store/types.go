@@ -305,6 +305,7 @@ type ClientAuth struct {
 	TLSSanEmail  string `json:"tls_client_auth_san_email,omitempty"`
 
 	// Either being true, a token must be bound; both: either binding suffices.
+	// A token that is not bound so counts no more.
 	TLSBound  bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty"`
 }

@@ -88,7 +88,7 @@ func (s *Store) vouchedFor(op *operation, i *issuer, rule int) (VerifiedClient, 
 		return VerifiedClient{}, &Unproven{"the client that the issuer's rule names is gone or disabled"}
 	}
 	op.entry.ClientUID, op.entry.SecretID = cl.doc.UID, credential
-	return VerifiedClient{Client: cl.name, ClientUID: cl.doc.UID, SecretID: credential}, nil
+	return cl.verified(credential), nil
 }
 
 func (c *catalog) issuerOf(url string) *issuer {

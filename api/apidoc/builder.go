@@ -152,7 +152,7 @@ func problem(status int) obj {
 	names := []string{}
 	switch status {
 	case 401:
-		names = append(names, "WWW-Authenticate")
+		names = append(names, "WWW-Authenticate", "DPoP-Nonce")
 	case 409, 503:
 		names = append(names, "Retry-After")
 	case 429:

@@ -59,9 +59,10 @@ func document() ([]byte, error) {
 			"responses":  problems(),
 			"securitySchemes": obj{"oauth2": obj{"type": "oauth2",
 				"description": "Client credentials; /.well-known/oauth-authorization-server tells the ways in which a client authenticates.",
-				"flows":       obj{"clientCredentials": obj{"tokenUrl": "/oauth2/token", "scopes": obj{}}}}},
+				"flows":       obj{"clientCredentials": obj{"tokenUrl": "/oauth2/token", "scopes": obj{}}}},
+				"dpop": obj{"type": "http", "scheme": "dpop", "description": "The token that is bound to a key, with a proof for each request in the header DPoP (RFC 9449)."}},
 		},
-		"security": []obj{{"oauth2": []string{}}},
+		"security": []obj{{"oauth2": []string{}}, {"dpop": []string{}}},
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -71,7 +72,7 @@ func document() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-const about = "An encrypted store for integration data. Every request but the one for a token carries a bearer token. " +
+const about = "An encrypted store for integration data. Every request but the one for a token carries an access token. " +
 	"Times are RFC 3339. Errors are problem documents (RFC 9457), told apart by their code; the same request may succeed later when retryable is true. " +
 	"HEAD is answered wherever GET is. Members may be added to answers; requests with unknown members or parameters are refused."
 

@@ -189,15 +189,16 @@ const form = "application/x-www-form-urlencoded"
 // oauthOperations are the endpoints of the authorisation server.
 func oauthOperations() []operation {
 	refused := []answer{
-		{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, nil},
+		{400, "The request is refused.", []content{{media: "application/json", schema: "TokenError"}, {media: "application/problem+json", schema: "Problem"}}, []string{"DPoP-Nonce"}},
 		{401, "The client could not be authenticated.", jsonOf("TokenError"), []string{"WWW-Authenticate"}},
 	}
 	faults := []int{413, 415, 429, 500, 503}
 	return []operation{
 		{method: "post", path: "/oauth2/token", id: "token", tag: "access", summary: "Get an access token (RFC 6749, client credentials; RFC 7523)",
-			description: "The client authenticates by a secret (client_secret_basic, client_secret_post), a signed assertion (private_key_jwt) or its certificate (RFC 8705), or an outside issuer's token is the grant.",
-			open:        true, in: &content{form, "TokenRequest", obj{"grant_type": "client_credentials"}},
-			out: append([]answer{{200, "The token.", jsonOf("Token"), nil}}, refused...), errors: faults},
+			description: "The client authenticates by a secret (client_secret_basic, client_secret_post), a signed assertion (private_key_jwt) or its certificate (RFC 8705), or an outside issuer's token is the grant. " +
+				"With a DPoP proof (RFC 9449) the token is bound to the key of the proof. use_dpop_nonce means: again, with the nonce of the header DPoP-Nonce.",
+			params: []string{"DPoP"}, open: true, in: &content{form, "TokenRequest", obj{"grant_type": "client_credentials"}},
+			out: append([]answer{{200, "The token.", jsonOf("Token"), []string{"DPoP-Nonce"}}}, refused...), errors: faults},
 		{method: "post", path: "/oauth2/introspect", id: "introspect", tag: "access", summary: "Ask whether a token is good (RFC 7662)",
 			description: "A client may ask about its own tokens, an administrator or auditor about all. Of any other token the answer is that it is not active.",
 			open:        true, in: &content{form, "TokenInQuestion", obj{"token": "eyJ..."}},

@@ -35,6 +35,7 @@ func parameters() obj {
 	out["Strongroom-Purpose"] = inHeader("Strongroom-Purpose", "What the caller reads for: 1 to 64 lower-case letters, digits and hyphens. Fields with x-purpose or x-approval are read in clear only with it, and it is audited.")
 	out["Strongroom-Approval"] = inHeader("Strongroom-Approval", "The id of an approval, of which one use is spent.")
 	out["Idempotency-Key"] = inHeader("Idempotency-Key", "1 to 255 visible ASCII characters. The same request with the same key within 24 hours is carried out once.")
+	out["DPoP"] = inHeader("DPoP", "A proof of possession (RFC 9449): a JSON Web Token of the type dpop+jwt.")
 	return out
 }
 
@@ -62,6 +63,7 @@ func headers() obj {
 		"RateLimit":            header("What is left of the tightest window (draft-ietf-httpapi-ratelimit-headers)."),
 		"RateLimit-Policy":     header("The windows that the request was counted in."),
 		"WWW-Authenticate":     header("How to authenticate."),
+		"DPoP-Nonce":           header("The nonce that the next DPoP proof must carry; when the request came with one."),
 		"Idempotency-Replayed": header("true when the answer is that of an earlier request with the same key."),
 		"Strongroom-Masked":    header("true when the value is masked."),
 	}

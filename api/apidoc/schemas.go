@@ -243,20 +243,23 @@ func oauthSchemas() obj {
 			"assertion":  text("With jwt-bearer: the token of an outside issuer.")})},
 		"TokenInQuestion": obj{"type": "object", "required": []string{"token"}, "properties": all(authentication, obj{"token": str, "token_type_hint": str})},
 		"Token": answered([]string{"access_token", "token_type", "expires_in"}, obj{
-			"access_token": text("A JSON Web Token (RFC 9068)."), "token_type": obj{"const": "Bearer"}, "expires_in": whole(0),
+			"access_token": text("A JSON Web Token (RFC 9068)."), "token_type": obj{"enum": []string{"Bearer", "DPoP"}}, "expires_in": whole(0),
 			"scope": text("What was asked for, in order; absent: all that the roles give.")}),
 		"TokenError": answered([]string{"error", "error_description"}, obj{
 			"error": obj{"type": "string", "enum": []string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client",
-				"unsupported_grant_type", "invalid_scope"}},
+				"unsupported_grant_type", "invalid_scope", "invalid_dpop_proof", "use_dpop_nonce"}},
 			"error_description": str}),
 		"Inspection": answered([]string{"active"}, obj{"active": obj{"type": "boolean"}, "scope": str, "client_id": str, "token_type": str,
-			"exp": whole(0), "iat": whole(0), "sub": str, "aud": str, "iss": str, "jti": str}),
+			"exp": whole(0), "iat": whole(0), "sub": str, "aud": str, "iss": str, "jti": str,
+			"cnf": obj{"type": "object", "properties": obj{"jkt": text("Thumbprint of the key that proofs must be signed by (RFC 9449)."),
+				"x5t#S256": text("Fingerprint of the certificate that the connection must show (RFC 8705).")}}}),
 		"ServerMetadata": answered([]string{"issuer", "token_endpoint", "jwks_uri", "response_types_supported"}, obj{
 			"issuer": str, "token_endpoint": uri, "jwks_uri": uri, "introspection_endpoint": uri, "revocation_endpoint": uri, "service_documentation": uri,
 			"response_types_supported": texts, "grant_types_supported": texts, "token_endpoint_auth_methods_supported": texts,
 			"token_endpoint_auth_signing_alg_values_supported": texts, "introspection_endpoint_auth_methods_supported": texts,
 			"introspection_endpoint_auth_signing_alg_values_supported": texts, "revocation_endpoint_auth_methods_supported": texts,
-			"revocation_endpoint_auth_signing_alg_values_supported": texts}),
+			"revocation_endpoint_auth_signing_alg_values_supported": texts, "dpop_signing_alg_values_supported": texts,
+			"tls_client_certificate_bound_access_tokens": obj{"type": "boolean"}}),
 		"KeySet": answered([]string{"keys"}, obj{"keys": list(answered([]string{"kty", "kid", "use", "alg", "crv", "x"}, obj{
 			"kty": obj{"const": "OKP"}, "crv": obj{"const": "Ed25519"}, "x": str, "kid": str, "use": obj{"const": "sig"}, "alg": obj{"const": "EdDSA"}}))}),
 	}

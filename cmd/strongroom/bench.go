@@ -82,6 +82,9 @@ func (c *cli) bench(ctx context.Context, f *benchFlags) (err error) {
 		if f.o.Server, err = client.FromEnv(); err != nil {
 			return err
 		}
+		if f.o.Server.DPoP {
+			return fmt.Errorf("the benchmark sends bearer tokens: measure without %s", client.EnvDPoP)
+		}
 		f.o.Server.URL = f.url
 		return c.measure(ctx, f)
 	}

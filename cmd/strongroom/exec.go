@@ -77,7 +77,7 @@ func fetchVariables(ctx context.Context, api *client.Client, variables []string)
 }
 
 // proofs are the variables by which this client is known.
-var proofs = []string{client.EnvClientSecret, client.EnvClientKeyFile, client.EnvAssertionFile}
+var proofs = []string{client.EnvClientSecret, client.EnvClientKeyFile, client.EnvAssertionFile, client.EnvClientKey}
 
 // environment is what the command gets.
 func environment(own []string, values map[string]string, keepClient bool) []string {

@@ -13,7 +13,11 @@ type Principal struct {
 	Labels    map[string]string
 	Scopes    []string // of the token, narrowed into Policy; nil: all that the roles give
 
-	Binding string // what the token is bound to: dpop, mtls, or nothing
+	// Binding is how the token is bound to who sent it: "dpop" (RFC 9449),
+	// "mtls" (RFC 8705), or empty when it is not. Thumbprint names the key or
+	// the certificate.
+	Binding    string
+	Thumbprint string
 
 	TokenID     string // the token the request came with
 	SecretID    string // the client secret, or the other credential, that the token was issued for

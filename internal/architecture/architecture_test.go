@@ -16,6 +16,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/schema":   {},
 	"strongroom/internal/jwks":     {},
 	"strongroom/internal/outbound": {},
+	"strongroom/internal/dpop":     {"strongroom/internal/jwks"},
 	"strongroom/internal/config":   {"strongroom/internal/secret"},
 	"strongroom/internal/metrics":  {"strongroom/store"},
 	"strongroom/internal/tlsconf":  {},

@@ -37,6 +37,8 @@ func appendWho(b []byte, e *Entry) []byte {
 	b = appendUID(b, `,"client_uid":`, e.ClientUID)
 	b = appendString(b, `,"token_id":`, e.TokenID)
 	b = appendString(b, `,"secret_id":`, e.SecretID)
+	b = appendString(b, `,"binding":`, e.Binding)
+	b = appendString(b, `,"thumbprint":`, e.Thumbprint)
 	b = appendString(b, `,"address":`, e.Address)
 	b = appendString(b, `,"request_id":`, e.RequestID)
 	return appendString(b, `,"traceparent":`, e.TraceParent)

@@ -21,7 +21,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 6, time.UTC)
 func typicalEntry() *Entry {
 	return &Entry{
 		Time: noon, Phase: Access, Operation: "019b7d5e-2f00-7cc3-98c4-dc0c0c07398f",
-		Client: "invoicing", ClientUID: uid.UID{1, 2, 3}, TokenID: "7b1f0a52", SecretID: "sec-1",
+		Client: "invoicing", ClientUID: uid.UID{1, 2, 3}, TokenID: "7b1f0a52", SecretID: "sec-1", Binding: "dpop", Thumbprint: "0ZcO",
 		Address: "192.0.2.7", RequestID: "req-4f2a", TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 		Action: "read", Integration: "acme-eu", Collection: "customers", Record: "019b7d5e-2f00-7cc3-98c4-dc0c0c07398e",
 		Revision: 3, Fields: []string{"email", "name"}, Masked: []string{"card"}, Withheld: []string{"ssn"},
@@ -31,7 +31,7 @@ func typicalEntry() *Entry {
 
 func TestLineIsAsDrawn(t *testing.T) {
 	const want = `{"time":"2026-01-02T12:00:00.000000006Z","phase":"access","operation":"019b7d5e-2f00-7cc3-98c4-dc0c0c07398f",` +
-		`"client":"invoicing","client_uid":"01020300000000000000000000000000","token_id":"7b1f0a52","secret_id":"sec-1",` +
+		`"client":"invoicing","client_uid":"01020300000000000000000000000000","token_id":"7b1f0a52","secret_id":"sec-1","binding":"dpop","thumbprint":"0ZcO",` +
 		`"address":"192.0.2.7","request_id":"req-4f2a","traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",` +
 		`"action":"read","integration":"acme-eu","collection":"customers","record":"019b7d5e-2f00-7cc3-98c4-dc0c0c07398e",` +
 		`"revision":3,"fields":["email","name"],"masked":["card"],"withheld":["ssn"],"outcome":"allowed","duration_us":312}` + "\n"
@@ -109,7 +109,7 @@ func drawEntry(t *rapid.T) *Entry {
 		Time:  time.Unix(0, rapid.Int64Range(1, 1<<62).Draw(t, "time")).UTC(),
 		Phase: rapid.SampledFrom([]Phase{Intent, Outcome, Access, Event}).Draw(t, "phase"), Operation: text("operation"),
 		Client: text("client"), ClientUID: uid.UID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uid")),
-		TokenID: text("token"), SecretID: text("secret"), Address: text("address"), RequestID: text("request"), TraceParent: text("trace"),
+		TokenID: text("token"), SecretID: text("secret"), Binding: text("binding"), Thumbprint: text("thumbprint"), Address: text("address"), RequestID: text("request"), TraceParent: text("trace"),
 		Action: text("action"), Integration: text("integration"), Collection: text("collection"), Record: text("record"),
 		Revision: rapid.Uint64().Draw(t, "revision"), Target: text("target"),
 		Fields: list("fields"), Masked: list("masked"), Withheld: list("withheld"), Searched: list("searched"), Records: list("records"),

@@ -36,6 +36,7 @@ const (
 //
 //	{"time":"2026-01-02T03:04:05.000000006Z","phase":"access","operation":"0190…",
 //	 "client":"invoicing","client_uid":"5f…","token_id":"…","secret_id":"…",
+//	 "binding":"dpop","thumbprint":"…",
 //	 "address":"192.0.2.7","request_id":"…","traceparent":"00-…",
 //	 "action":"read","integration":"acme-eu","collection":"customers","record":"…","revision":3,
 //	 "target":"role/billing-reader","fields":["email"],"masked":["card"],"withheld":["ssn"],
@@ -53,6 +54,8 @@ type Entry struct {
 	ClientUID   uid.UID
 	TokenID     string
 	SecretID    string
+	Binding     string // how the token is bound to who sent it: dpop or mtls
+	Thumbprint  string // of the key or the certificate that it is bound to
 	Address     string
 	RequestID   string
 	TraceParent string

@@ -238,6 +238,8 @@ type wire struct {
 	ClientUID   uid.UID   `json:"client_uid"`
 	TokenID     string    `json:"token_id"`
 	SecretID    string    `json:"secret_id"`
+	Binding     string    `json:"binding"`
+	Thumbprint  string    `json:"thumbprint"`
 	Address     string    `json:"address"`
 	RequestID   string    `json:"request_id"`
 	TraceParent string    `json:"traceparent"`
@@ -278,6 +280,7 @@ func parseLine(line []byte) (Entry, error) {
 	return Entry{
 		Time: w.Time, Phase: w.Phase, Operation: w.Operation,
 		Client: w.Client, ClientUID: w.ClientUID, TokenID: w.TokenID, SecretID: w.SecretID,
+		Binding: w.Binding, Thumbprint: w.Thumbprint,
 		Address: w.Address, RequestID: w.RequestID, TraceParent: w.TraceParent,
 		Action: w.Action, Integration: w.Integration, Collection: w.Collection, Record: w.Record,
 		Revision: w.Revision, Target: w.Target, Fields: w.Fields, Masked: w.Masked,

@@ -106,12 +106,13 @@ func (c *Config) Check() error {
 }
 
 func (c *Config) checkIssuer(k *checker) {
-	if c.Issuer == "" {
-		return
-	}
-	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if u, err := url.Parse(c.Issuer); c.Issuer != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
 		k.fail("issuer", "must be an https URL without query and fragment")
+	}
+	for _, origin := range c.Origins {
+		if u, err := url.Parse(origin); err != nil || *u != (url.URL{Scheme: "https", Host: u.Host}) || u.Host == "" {
+			k.fail("origins", "must be URLs like https://host:port")
+		}
 	}
 }
 

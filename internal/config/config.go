@@ -36,6 +36,9 @@ type Config struct {
 	// Issuer is the URL that clients reach the server by: the iss claim of its
 	// tokens. Empty: https:// and the listen address.
 	Issuer string `yaml:"issuer"`
+	// Origins are the other URLs that clients reach the server by: proofs of
+	// possession (DPoP) may be made for each.
+	Origins Names `yaml:"origins"`
 	// TrustedProxies are the networks whose word on a caller's address counts,
 	// and TrustedProxyHeader is where they say it.
 	TrustedProxies     Networks `yaml:"trusted_proxies"`

@@ -27,7 +27,7 @@ func TestStoryOfPrivateKeys(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", alg, err)
 		}
-		who, err := r.Authenticate(t.Context(), token.Value.Reveal())
+		who, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal()))
 		if err != nil || who.Client != "signer" || !strings.HasPrefix(who.SecretID, "jwk:") {
 			t.Errorf("%s: %+v, %v", alg, who, err)
 		}
@@ -186,7 +186,7 @@ func TestAKeyThatIsTakenAwayEndsItsTokens(t *testing.T) {
 	r.put("signer", store.ClientAuth{Method: store.AuthPrivateKey, JWKS: setOf(t, old.public())})
 	token, err := r.byJWT(old.sign(t, r.assertion("signer")))
 	r.must(err)
-	alive := func() bool { _, err := r.Authenticate(t.Context(), token.Value.Reveal()); return err == nil }
+	alive := func() bool { _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); return err == nil }
 	r.put("signer", store.ClientAuth{Method: store.AuthPrivateKey, JWKS: setOf(t, old.public(), next.public())})
 	if !alive() {
 		t.Error("a second key ends the first one's tokens")
@@ -218,7 +218,7 @@ func TestKeysElsewhere(t *testing.T) {
 	}
 	_, err = r.byJWT(next.sign(t, r.assertion("remote")))
 	r.must(err)
-	if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); !errors.Is(err, ErrToken) {
+	if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); !errors.Is(err, ErrToken) {
 		t.Errorf("the token of a key that its set lacks by now: %v", err)
 	}
 }
@@ -235,7 +235,7 @@ func TestAKeyTakenAwayElsewhereEndsItsTokensSoon(t *testing.T) {
 	web.serve(setOf(t, next.public()))
 	r.now = r.now.Add(keysFor)
 	for range 1000 {
-		if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); errors.Is(err, ErrToken) {
+		if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); errors.Is(err, ErrToken) {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 
 	"strongroom/internal/access"
@@ -12,17 +13,30 @@ import (
 // maxToken bounds the length of a token, in bytes. Ours are half as long.
 const maxToken = 2048
 
-// Authenticate returns the principal that a bearer token speaks for, as its
-// client is now. A token that is not good, was revoked, or whose client or
-// credential is gone, is ErrToken; any other error means that it could not be checked.
+// Presented is what a request brings to be known by.
+type Presented struct {
+	Token  string
+	DPoP   bool                 // it came under the scheme DPoP, else Bearer
+	Proofs []string             // the DPoP header fields; with DPoP alone
+	Method string               // of the request
+	Path   string               // escaped; with DPoP alone
+	TLS    *tls.ConnectionState // nil: there is none
+	From   store.Attempt        // where it comes from; its Client and Method are filled in
+}
+
+// Authenticate returns the principal that an access token speaks for, as its
+// client is now. A token that is not good, was revoked, whose client or
+// credential is gone, or that is bound to a key that the request does not show,
+// is ErrToken. A proof that does not count is ErrProof or ErrNonce. Any other
+// error means that the token could not be checked.
 //
 // The principal is the caller's own: it may set the members that describe the
 // request.
-func (a *Authority) Authenticate(ctx context.Context, bearer string) (*access.Principal, error) {
-	if bearer == "" || len(bearer) > maxToken {
+func (a *Authority) Authenticate(ctx context.Context, q *Presented) (*access.Principal, error) {
+	if q.Token == "" || len(q.Token) > maxToken {
 		return nil, ErrToken
 	}
-	g, err := a.grant(ctx, bearer)
+	g, err := a.grant(ctx, q.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +45,9 @@ func (a *Authority) Authenticate(ctx context.Context, bearer string) (*access.Pr
 		return nil, ErrToken
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := a.checkBinding(g, q); err != nil {
 		return nil, err
 	}
 	if g.scope != nil {

@@ -78,7 +78,7 @@ func TestHitAllocatesThePrincipalAlone(t *testing.T) {
 	f := newFixture(t)
 	token := f.token(t)
 	n := testing.AllocsPerRun(100, func() {
-		if _, err := f.Authenticate(t.Context(), token); err != nil {
+		if _, err := f.Authenticate(t.Context(), bearer(token)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -98,7 +98,7 @@ func TestAHitOfAScopedTokenAllocatesNoMore(t *testing.T) {
 	}
 	token := made.Value.Reveal()
 	n := testing.AllocsPerRun(100, func() {
-		p, err := f.Authenticate(t.Context(), token)
+		p, err := f.Authenticate(t.Context(), bearer(token))
 		if err != nil || len(p.Scopes) != 2 || !p.Policy.Can(access.ManageClients) {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestAHitOfAScopedTokenAllocatesNoMore(t *testing.T) {
 		t.Errorf("%v allocations a hit", n)
 	}
 	f.dir.policy = access.NewPolicy(nil, nil, false) // the role was taken away
-	if p, err := f.Authenticate(t.Context(), token); err != nil || p.Policy.Can(access.ManageClients) {
+	if p, err := f.Authenticate(t.Context(), bearer(token)); err != nil || p.Policy.Can(access.ManageClients) {
 		t.Errorf("what was narrowed before is used on: %v", err)
 	}
 }
@@ -117,7 +117,7 @@ func BenchmarkAuthenticateHit(b *testing.B) {
 	token := f.token(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Authenticate(b.Context(), token); err != nil {
+		if _, err := f.Authenticate(b.Context(), bearer(token)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -132,7 +132,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) {
 		// The last character of the signature has bits that stand for nothing.
 		same := len(token) == len(good) && token[:len(token)-1] == good[:len(good)-1]
-		if _, err := x.Authenticate(t.Context(), token); err == nil && !same {
+		if _, err := x.Authenticate(t.Context(), bearer(token)); err == nil && !same {
 			t.Errorf("another text than the token was accepted")
 		}
 	})

@@ -98,7 +98,7 @@ func TestWhatACertificateMustSay(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); err != nil {
+		if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); err != nil {
 			t.Errorf("%s: the token: %v", name, err)
 		}
 		if _, err := r.byTLS("machine", shown.connection(false)); err == nil {
@@ -132,7 +132,7 @@ func TestRegisteredCertificates(t *testing.T) {
 	_, err = r.byTLS("machine", nil)
 	refusedAs(t, err, "invalid_client")
 	register(again)
-	if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); !errors.Is(err, ErrToken) {
+	if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); !errors.Is(err, ErrToken) {
 		t.Errorf("the token of a certificate that was taken away: %v", err)
 	}
 	r.now = r.now.Add(2 * time.Hour)
@@ -163,7 +163,7 @@ func TestCertificatesElsewhere(t *testing.T) {
 	r.put("machine", store.ClientAuth{Method: store.AuthSelfSignedTLS, JWKSURI: web.URL})
 	token, err := r.byTLS("machine", mine.connection(false))
 	r.must(err)
-	if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); err != nil {
+	if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); err != nil {
 		t.Error(err)
 	}
 	_, err = r.byTLS("machine", r.certificate(nil).connection(false))

@@ -24,6 +24,8 @@ type Request struct {
 	Authorization string // the header, empty when there is none
 	Form          url.Values
 	TLS           *tls.ConnectionState // for the client's certificate; nil: there is none
+	Proofs        []string             // the DPoP header fields
+	Path          string               // escaped; for a request with proofs
 	From          store.Attempt        // where it comes from; its Client and Method are filled in
 }
 
@@ -32,12 +34,13 @@ type Token struct {
 	Value    secret.Text
 	Lifetime time.Duration
 	Scope    string // empty: all that the client's roles give
+	Type     string // the scheme that it is sent under: Bearer or DPoP
 }
 
 // Refusal is an error of the token endpoint (RFC 6749, section 5.2). Its
 // description is fit for the client's eyes and repeats nothing that it sent.
 type Refusal struct {
-	Code        string // invalid_request, invalid_client, invalid_grant, unauthorized_client, unsupported_grant_type, invalid_scope
+	Code        string // of RFC 6749, or invalid_dpop_proof or use_dpop_nonce of RFC 9449
 	Description string
 }
 
@@ -53,11 +56,13 @@ func (r *Refusal) Status() int {
 }
 
 var (
-	errClient    = &Refusal{"invalid_client", "the client could not be authenticated"}
-	errAssertion = &Refusal{"invalid_grant", "the assertion was not accepted"}
-	errGrant     = &Refusal{"unsupported_grant_type", "want client_credentials or " + grantJWT}
-	errScope     = &Refusal{"invalid_scope", access.ErrScope.Error()}
-	errOthers    = &Refusal{"unauthorized_client", "the token belongs to another client"}
+	errClient     = &Refusal{"invalid_client", "the client could not be authenticated"}
+	errAssertion  = &Refusal{"invalid_grant", "the assertion was not accepted"}
+	errGrant      = &Refusal{"unsupported_grant_type", "want client_credentials or " + grantJWT}
+	errScope      = &Refusal{"invalid_scope", access.ErrScope.Error()}
+	errTokenNonce = &Refusal{"use_dpop_nonce", ErrNonce.Error()}
+	errMustBind   = &Refusal{"invalid_request", "this client's tokens must be bound: send a DPoP proof, or show its certificate, as the client is marked"}
+	errOthers     = &Refusal{"unauthorized_client", "the token belongs to another client"}
 )
 
 func invalidRequest(description string) *Refusal { return &Refusal{"invalid_request", description} }
@@ -76,11 +81,15 @@ func (a *Authority) Exchange(ctx context.Context, q Request) (Token, error) {
 	case "":
 		return Token{}, invalidRequest("grant_type is missing")
 	case grantCredentials:
+		proof, err := a.proofOf(&q)
+		if err != nil {
+			return Token{}, err
+		}
 		client, err := a.authenticateClient(ctx, q)
 		if err != nil {
 			return Token{}, err
 		}
-		return a.issue(ctx, client, scope, a.lifetime)
+		return a.issue(ctx, client, &q, order{proof, scope, a.lifetime})
 	case grantJWT:
 		return a.exchangeVouched(ctx, q, scope)
 	}
@@ -118,6 +127,10 @@ func (a *Authority) exchangeVouched(ctx context.Context, q Request, scope *acces
 	if assertion == "" {
 		return Token{}, invalidRequest("assertion is missing")
 	}
+	proof, err := a.proofOf(&q)
+	if err != nil {
+		return Token{}, err
+	}
 	var expires time.Time
 	client, err := a.directory.AuthenticateVouched(ctx, from, issuerIn(assertion), func(i store.Issuer) (v store.Vouched, err error) {
 		v, err = a.verifyVouched(ctx, assertion, i)
@@ -130,5 +143,5 @@ func (a *Authority) exchangeVouched(ctx context.Context, q Request, scope *acces
 	if err != nil {
 		return Token{}, err
 	}
-	return a.issue(ctx, client, scope, min(a.lifetime, expires.Sub(a.now())))
+	return a.issue(ctx, client, &q, order{proof, scope, min(a.lifetime, expires.Sub(a.now()))})
 }

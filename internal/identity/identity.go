@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/dpop"
 	"strongroom/internal/outbound"
 	"strongroom/internal/secret"
 	"strongroom/store"
@@ -39,6 +40,9 @@ type Directory interface {
 	Principal(t *store.TokenRef) (*access.Principal, error)
 	// SigningKeys returns the keys that tokens are signed with; at least one.
 	SigningKeys(ctx context.Context) ([]store.SigningKey, error)
+	// Refuse audits a request that lacks the key of its token, or that its
+	// client must show, and returns a *store.Unproven.
+	Refuse(t store.TokenRef, a store.Attempt, reason string) error
 	// RevokeToken ends a token, and InspectToken tells whether it is good, as
 	// far as the client that asks may do so. Both are audited.
 	RevokeToken(ctx context.Context, by store.VerifiedClient, a store.Attempt, t store.IssuedToken) error
@@ -57,6 +61,7 @@ type Config struct {
 	Lifetime  time.Duration    // of a token; default 15 minutes
 	CacheSize int              // verified tokens held; default 4096, at most that many
 	Now       func() time.Time // nil: time.Now
+	Origins   []string         // further URLs that clients reach the server by, for the proofs that they sign
 	Outbound  *outbound.Guard  // fetches keys that are kept elsewhere; nil: from public addresses
 }
 
@@ -72,6 +77,7 @@ type Authority struct {
 	outbound  *outbound.Guard
 	remote    remoteKeys
 	providers providers
+	proofs    *dpop.Verifier
 }
 
 // New returns an authority. It asks its directory for nothing yet: signing
@@ -99,6 +105,7 @@ func New(c Config) (*Authority, error) {
 		directory: c.Directory, issuer: c.Issuer, audience: c.Audience,
 		lifetime: c.Lifetime, now: c.Now, verified: newCache(c.CacheSize),
 		keys:     keyring{directory: c.Directory, now: c.Now},
+		proofs:   dpop.New(dpop.Config{Origins: append([]string{c.Issuer}, c.Origins...), Now: c.Now}),
 		outbound: c.Outbound, remote: remoteKeys{fetch: c.Outbound.Fetch, now: c.Now},
 	}, nil
 }

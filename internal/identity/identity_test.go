@@ -108,7 +108,7 @@ func basicHeader(name, value string) string {
 
 func TestTokenSpeaksForItsClient(t *testing.T) {
 	f := newFixture(t)
-	p, err := f.Authenticate(t.Context(), f.token(t))
+	p, err := f.Authenticate(t.Context(), bearer(f.token(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,11 +146,11 @@ func TestTokenIsAsRFC9068Says(t *testing.T) {
 func TestDeletedClientCountsAtOnce(t *testing.T) {
 	f := newFixture(t)
 	token := f.token(t)
-	if _, err := f.Authenticate(t.Context(), token); err != nil {
+	if _, err := f.Authenticate(t.Context(), bearer(token)); err != nil {
 		t.Fatal(err)
 	}
 	f.dir.gone.Store(true)
-	if _, err := f.Authenticate(t.Context(), token); !errors.Is(err, ErrToken) {
+	if _, err := f.Authenticate(t.Context(), bearer(token)); !errors.Is(err, ErrToken) {
 		t.Errorf("a token of a deleted client: %v", err)
 	}
 }
@@ -161,12 +161,12 @@ func TestTokenExpires(t *testing.T) {
 	for _, cached := range []bool{false, true} {
 		f.clock = time.Date(2026, 1, 2, 3, 19, 4, 0, time.UTC)
 		if cached {
-			if _, err := f.Authenticate(t.Context(), token); err != nil {
+			if _, err := f.Authenticate(t.Context(), bearer(token)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		f.clock = f.clock.Add(time.Second)
-		if _, err := f.Authenticate(t.Context(), token); !errors.Is(err, ErrToken) {
+		if _, err := f.Authenticate(t.Context(), bearer(token)); !errors.Is(err, ErrToken) {
 			t.Errorf("cached=%v: 15 minutes later: %v", cached, err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	put := func(name string, value any) func(map[string]any) {
 		return func(c map[string]any) { c[name] = value }
 	}
-	if _, err := f.Authenticate(t.Context(), f.forge(t, "at+jwt", nil)); err != nil {
+	if _, err := f.Authenticate(t.Context(), bearer(f.forge(t, "at+jwt", nil))); err != nil {
 		t.Fatalf("the unchanged token is refused: %v", err)
 	}
 	cases := map[string]string{
@@ -225,7 +225,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"no token":             "", "noise": "a.b.c", "long": strings.Repeat("a", maxToken+1),
 	}
 	for name, token := range cases {
-		if _, err := f.Authenticate(t.Context(), token); !errors.Is(err, ErrToken) {
+		if _, err := f.Authenticate(t.Context(), bearer(token)); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -247,7 +247,7 @@ func TestAlgorithmIsPinned(t *testing.T) {
 	confused, _ := signed.CompactSerialize()
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt","kid":"k1"}`)) + "." + parts[1] + "."
 	for name, token := range map[string]string{"hmac under the public key": confused, "none": none} {
-		if _, err := f.Authenticate(t.Context(), token); !errors.Is(err, ErrToken) {
+		if _, err := f.Authenticate(t.Context(), bearer(token)); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -264,7 +264,7 @@ func TestEveryByteOfATokenCounts(t *testing.T) {
 		if i == len(token)-1 || token[i+1] == '.' {
 			continue // the last character of a part has bits that stand for nothing
 		}
-		if _, err := f.Authenticate(t.Context(), string(changed)); !errors.Is(err, ErrToken) {
+		if _, err := f.Authenticate(t.Context(), bearer(string(changed))); !errors.Is(err, ErrToken) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 	}
@@ -285,7 +285,7 @@ func TestKeyRotation(t *testing.T) {
 	f.clock = f.clock.Add(time.Minute)
 	fresh := f.token(t)
 	for name, token := range map[string]string{"old": old, "new": fresh} {
-		if _, err := f.Authenticate(t.Context(), token); err != nil {
+		if _, err := f.Authenticate(t.Context(), bearer(token)); err != nil {
 			t.Errorf("%s key: %v", name, err)
 		}
 	}
@@ -301,7 +301,7 @@ func TestUnknownKeyIDsAskNowAndThen(t *testing.T) {
 	other := newFixture(t)
 	other.dir.keys[0].ID = "elsewhere"
 	for range 20 {
-		if _, err := f.Authenticate(t.Context(), other.token(t)); !errors.Is(err, ErrToken) {
+		if _, err := f.Authenticate(t.Context(), bearer(other.token(t))); !errors.Is(err, ErrToken) {
 			t.Fatal(err)
 		}
 	}
@@ -316,14 +316,14 @@ func TestOutage(t *testing.T) {
 	if _, err := f.Exchange(t.Context(), Request{Form: f.post()}); !errors.Is(err, store.ErrKeyServiceUnavailable) {
 		t.Errorf("Exchange: %v", err)
 	}
-	if _, err := f.Authenticate(t.Context(), newFixture(t).token(t)); !errors.Is(err, store.ErrKeyServiceUnavailable) {
+	if _, err := f.Authenticate(t.Context(), bearer(newFixture(t).token(t))); !errors.Is(err, store.ErrKeyServiceUnavailable) {
 		t.Errorf("Authenticate before any key was seen: %v", err)
 	}
 	f.dir.down.Store(false)
 	token := f.token(t)
 	f.dir.down.Store(true)
 	f.clock = f.clock.Add(keysFor + time.Second)
-	if _, err := f.Authenticate(t.Context(), token); err != nil {
+	if _, err := f.Authenticate(t.Context(), bearer(token)); err != nil {
 		t.Errorf("keys that were held do not serve on: %v", err)
 	}
 }

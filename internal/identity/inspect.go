@@ -17,6 +17,8 @@ type Inspection struct {
 	Scope   string
 	Issued  time.Time
 	Expires time.Time
+	Type    string // as in Token
+	Confirm *Confirmation
 }
 
 // Inspect answers an introspection request.
@@ -31,6 +33,7 @@ func (a *Authority) Inspect(ctx context.Context, q Request) (Inspection, error) 
 	}
 	return Inspection{
 		Active: true, Client: g.Client, TokenID: g.TokenID, Scope: g.scope.String(), Issued: g.issued, Expires: g.expires,
+		Type: schemeOf(g.Binding), Confirm: confirmationOf(g.Binding),
 	}, nil
 }
 

@@ -24,23 +24,30 @@ type Metadata struct {
 	IntrospectAlgs     []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevokeMethods      []string `json:"revocation_endpoint_auth_methods_supported"`
 	RevokeAlgs         []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgorithms     []string `json:"dpop_signing_alg_values_supported"`
+	CertificateBound   bool     `json:"tls_client_certificate_bound_access_tokens"`
 	ServiceDocs        string   `json:"service_documentation"`
 }
 
 // Metadata describes the server.
 func (a *Authority) Metadata() Metadata {
 	methods := []string{store.AuthSecret, "client_secret_post", store.AuthPrivateKey, store.AuthTLS, store.AuthSelfSignedTLS}
-	var algorithms []string
-	for _, alg := range jwks.Algorithms() {
-		algorithms = append(algorithms, string(alg))
-	}
+	algorithms := algorithmNames()
 	return Metadata{
 		Issuer: a.issuer, TokenEndpoint: a.endpoint("/oauth2/token"), JWKSURI: a.endpoint("/.well-known/jwks.json"),
 		IntrospectEndpoint: a.endpoint("/oauth2/introspect"), RevokeEndpoint: a.endpoint("/oauth2/revoke"),
 		ResponseTypes: []string{}, GrantTypes: []string{grantCredentials, grantJWT},
 		AuthMethods: methods, AuthAlgorithms: algorithms, IntrospectMethods: methods, IntrospectAlgs: algorithms,
-		RevokeMethods: methods, RevokeAlgs: algorithms, ServiceDocs: a.endpoint("/openapi.json"),
+		RevokeMethods: methods, RevokeAlgs: algorithms, DPoPAlgorithms: algorithms, CertificateBound: true,
+		ServiceDocs: a.endpoint("/openapi.json"),
 	}
+}
+
+func algorithmNames() (names []string) {
+	for _, alg := range jwks.Algorithms() {
+		names = append(names, string(alg))
+	}
+	return names
 }
 
 // Issuer returns the iss claim of the server's tokens.

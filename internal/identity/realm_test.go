@@ -230,3 +230,6 @@ func headerOf(token, header string) string {
 	parts := strings.Split(token, ".")
 	return b64(header) + "." + parts[1] + "." + parts[2]
 }
+
+// bearer is a request that brings a token and nothing else.
+func bearer(token string) *Presented { return &Presented{Token: token} }

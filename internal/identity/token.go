@@ -8,6 +8,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"strongroom/internal/access"
+	"strongroom/internal/dpop"
 	"strongroom/internal/secret"
 	"strongroom/internal/uid"
 	"strongroom/store"
@@ -25,14 +26,26 @@ const clockSkew = time.Minute
 // its secret beyond the reuse of their names.
 type claims struct {
 	jwt.Claims
-	ClientID  string  `json:"client_id"`
-	ClientUID uid.UID `json:"client_uid"`
-	SecretID  string  `json:"secret_id"` // or the credential that it proved
-	Scope     string  `json:"scope,omitempty"`
+	ClientID  string        `json:"client_id"`
+	ClientUID uid.UID       `json:"client_uid"`
+	SecretID  string        `json:"secret_id"` // or the credential that it proved
+	Scope     string        `json:"scope,omitempty"`
+	Confirm   *Confirmation `json:"cnf,omitempty"`
+}
+
+// order is what an access token is asked for with.
+type order struct {
+	proof    *dpop.Proof // nil: none was shown
+	scope    *access.Scope
+	lifetime time.Duration
 }
 
 // issue makes an access token for a client that authenticated.
-func (a *Authority) issue(ctx context.Context, c store.VerifiedClient, scope *access.Scope, lifetime time.Duration) (Token, error) {
+func (a *Authority) issue(ctx context.Context, c store.VerifiedClient, q *Request, o order) (Token, error) {
+	binding, err := a.bind(c, q, o.proof)
+	if err != nil {
+		return Token{}, err
+	}
 	set, err := a.keys.get(ctx, keysFor)
 	if err != nil {
 		return Token{}, err
@@ -47,15 +60,16 @@ func (a *Authority) issue(ctx context.Context, c store.VerifiedClient, scope *ac
 	text, err := jwt.Signed(signer).Claims(claims{
 		Claims: jwt.Claims{
 			Issuer: a.issuer, Subject: c.Client, Audience: jwt.Audience{a.audience},
-			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(lifetime)),
+			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(o.lifetime)),
 			ID: uid.New().String(),
 		},
-		ClientID: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, Scope: scope.String(),
+		ClientID: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, Scope: o.scope.String(),
+		Confirm: confirmationOf(binding),
 	}).Serialize()
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{Value: secret.New(text), Lifetime: lifetime, Scope: scope.String()}, nil
+	return Token{Value: secret.New(text), Lifetime: o.lifetime, Scope: o.scope.String(), Type: schemeOf(binding)}, nil
 }
 
 // verify checks a token's form, signature and claims. Everything that is wrong
@@ -78,7 +92,7 @@ func (a *Authority) verify(ctx context.Context, text string) (*grant, error) {
 		return nil, ErrToken
 	}
 	return &grant{
-		TokenRef: store.TokenRef{Client: c.ClientID, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.ID},
+		TokenRef: store.TokenRef{Client: c.ClientID, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.ID, Binding: c.Confirm.binding()},
 		issued:   c.IssuedAt.Time(), expires: c.Expiry.Time(), scope: scope, remote: a.remote.holding(c.SecretID),
 	}, nil
 }

@@ -102,7 +102,7 @@ func TestStoryOfAServiceAccount(t *testing.T) {
 	if token.Lifetime != 10*time.Minute || token.Scope != "read:acme-*" {
 		t.Errorf("the token lives %s with scope %q: it must not outlive the one that it was got by", token.Lifetime, token.Scope)
 	}
-	who, err := r.Authenticate(t.Context(), token.Value.Reveal())
+	who, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal()))
 	r.must(err)
 	if who.Client != "invoicing" || !strings.HasPrefix(who.SecretID, "iss:") {
 		t.Errorf("it speaks for %+v", who)
@@ -220,7 +220,7 @@ func TestRulesNameTheClient(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if who, err := r.Authenticate(t.Context(), token.Value.Reveal()); err != nil || who.Client != c.want {
+		if who, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); err != nil || who.Client != c.want {
 			t.Errorf("%s: it speaks for %+v, %v", c.name, who, err)
 		}
 	}
@@ -276,11 +276,11 @@ func TestWhatEndsTokensOfIssuers(t *testing.T) {
 		},
 	} {
 		token := fresh()
-		if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); err != nil {
+		if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); err != nil {
 			t.Fatalf("%s: before it: %v", name, err)
 		}
 		end()
-		if _, err := r.Authenticate(t.Context(), token.Value.Reveal()); !errors.Is(err, ErrToken) {
+		if _, err := r.Authenticate(t.Context(), bearer(token.Value.Reveal())); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: the token lives on: %v", name, err)
 		}
 	}

@@ -86,15 +86,15 @@ func (s *Set) Keys() []Key {
 func (s *Set) Find(kid, algorithm string) (Key, bool) {
 	for _, k := range s.Keys() {
 		named := kid != "" && (k.KeyID == kid || k.ID == kid) || kid == "" && len(s.keys) == 1
-		if named && fits(k, algorithm) {
+		if named && k.Verifies(algorithm) {
 			return k, true
 		}
 	}
 	return Key{}, false
 }
 
-// fits reports whether a key may verify signatures of an algorithm.
-func fits(k Key, algorithm string) bool {
+// Verifies reports whether a key may verify signatures of an algorithm.
+func (k Key) Verifies(algorithm string) bool {
 	if algorithm == string(ed25519Alg) {
 		algorithm = string(jose.EdDSA)
 	}
@@ -176,6 +176,13 @@ func parseKey(raw []byte) (Key, error) {
 	if err := k.UnmarshalJSON(raw); err != nil {
 		return k, errors.New("it is not a JSON Web Key")
 	}
+	return Public(k.JSONWebKey)
+}
+
+// Public checks a key that somebody wrote: it must be public, and strong enough
+// to be used.
+func Public(key jose.JSONWebKey) (Key, error) {
+	k := Key{JSONWebKey: key}
 	if !k.IsPublic() || !k.Valid() {
 		return k, errors.New("it is not a public key; keep the private part where it was made")
 	}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,7 +107,8 @@ func (a *App) listen(o Options) (err error) {
 		return err
 	}
 	tokens.Authority, err = identity.New(identity.Config{
-		Directory: identity.Guarded(a.Store, a.Gate.Guard), Issuer: a.issuer(), Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
+		Directory: identity.Guarded(a.Store, a.Gate.Guard), Issuer: a.issuer(), Origins: a.origins(),
+		Lifetime: time.Duration(o.Config.TokenLifetime), Outbound: fetch,
 	})
 	return err
 }
@@ -118,6 +121,16 @@ func (a *App) issuer() string {
 		return a.config.Issuer
 	}
 	return "https://" + a.Server.Addr()
+}
+
+// origins are the other names of the server; a development server has one more,
+// which its certificate is for too.
+func (a *App) origins() []string {
+	list := slices.Clone([]string(a.config.Origins))
+	if _, port, err := net.SplitHostPort(a.Server.Addr()); a.dev != nil && err == nil {
+		list = append(list, "https://localhost:"+port)
+	}
+	return list
 }
 
 // Run serves until ctx ends, then drains. The store's own work (the sweep of
