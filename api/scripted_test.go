@@ -371,7 +371,7 @@ func (f *fixture) serve(s Store, d identity.Directory) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.web, f.ops = f.listen(f.server.Handler(), true), f.listen(f.server.OpsHandler(), true)
+	f.web, f.ops = f.listen(f.server.Handler(), true), f.listen(f.server.ops, true)
 	f.client = f.web.Client()
 	f.client.Transport = &recorder{f.t, f.client.Transport}
 }
