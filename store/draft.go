@@ -218,13 +218,7 @@ func (w *writer) fresh(id string, in RecordInput) (draft, error) {
 // replacing drafts what a PUT makes of a record: the caller's fields are as it
 // says, those that it may not write are carried over.
 func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
-	if err := w.settle(id, &f.revision.header, in); err != nil {
-		return draft{}, err
-	}
-	if err := w.permit(in, f); err != nil {
-		return draft{}, err
-	}
-	present, err := w.present(f)
+	present, err := w.changing(id, f, in)
 	if err != nil {
 		return draft{}, err
 	}
@@ -241,13 +235,7 @@ func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
 
 // merging drafts what a PATCH makes of a record (RFC 7396).
 func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
-	if err := w.settle(id, &f.revision.header, in); err != nil {
-		return draft{}, err
-	}
-	if err := w.permit(in, f); err != nil {
-		return draft{}, err
-	}
-	present, err := w.present(f)
+	present, err := w.changing(id, f, in)
 	if err != nil {
 		return draft{}, err
 	}
@@ -258,6 +246,17 @@ func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
 		}
 	}
 	return w.revise(id, f, in, doc)
+}
+
+// changing judges a change of a record and returns the values that it has.
+func (w *writer) changing(id string, f *found, in RecordInput) ([]schema.Value, error) {
+	if err := w.settle(id, &f.revision.header, in); err != nil {
+		return nil, err
+	}
+	if err := w.permit(in, f); err != nil {
+		return nil, err
+	}
+	return w.present(f)
 }
 
 func (w *writer) revise(id string, f *found, in RecordInput, doc []byte) (draft, error) {
