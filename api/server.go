@@ -143,7 +143,3 @@ func set[T comparable](setting *T, value T) {
 
 // Handler answers the API, for a test or a listener of one's own.
 func (s *Server) Handler() http.Handler { return s.api }
-
-// OpsHandler answers the operations listener: /metrics and /readyz with its
-// reasons.
-func (s *Server) OpsHandler() http.Handler { return s.ops }

@@ -2,8 +2,6 @@ package client
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,88 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// fake is a server of the documented shapes. Each request goes to handle after
-// its token was checked.
-type fake struct {
-	*httptest.Server
-	handle  http.HandlerFunc
-	issued  atomic.Int64
-	revoked sync.Map
-	life    int // seconds of a token
-	stall   chan struct{}
-
-	mu    sync.Mutex
-	calls []call
-}
-
-func newFake(t *testing.T, handle http.HandlerFunc) (*fake, *Client) {
-	t.Helper()
-	f := &fake{handle: handle, life: 900}
-	f.Server = httptest.NewTLSServer(f)
-	t.Cleanup(f.Close)
-	c, err := New(Config{URL: f.URL, ClientID: "tester", ClientSecret: NewSecret("s3cret value"), HTTPClient: f.Client()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.sleep = func(<-chan struct{}, time.Duration) bool { return true }
-	return f, c
-}
-
-func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/oauth2/token" {
-		f.token(w, r)
-		return
-	}
-	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if _, gone := f.revoked.Load(bearer); gone || !strings.HasPrefix(bearer, "token-") {
-		problem(w, 401, "invalid_token")
-		return
-	}
-	f.mu.Lock()
-	f.calls = append(f.calls, call{method: r.Method, path: r.URL.RequestURI(), header: r.Header.Clone()})
-	f.mu.Unlock()
-	f.handle(w, r)
-}
-
-func (f *fake) token(w http.ResponseWriter, r *http.Request) {
-	if f.stall != nil {
-		<-f.stall
-	}
-	id, secret, _ := r.BasicAuth()
-	w.Header().Set("Content-Type", "application/json")
-	if id != "tester" || secret != "s3cret+value" || r.FormValue("grant_type") != "client_credentials" {
-		w.WriteHeader(http.StatusUnauthorized)
-		io.WriteString(w, `{"error":"invalid_client","error_description":"the client could not be authenticated"}`)
-		return
-	}
-	fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":%d}`, f.issued.Add(1), f.life)
-}
-
-func (f *fake) seen() []call {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]call(nil), f.calls...)
-}
-
-func problem(w http.ResponseWriter, status int, code string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	retryable := status == 503 && code != "outcome_unknown"
-	json.NewEncoder(w).Encode(Problem{Status: status, Code: code, Title: "no: " + code, RequestID: "r1", Retryable: retryable})
-}
-
-var event = RecordRef{"shop", "events", "r1"}
 
 func TestErrorsKeepTheirMeaning(t *testing.T) {
 	for code, want := range codes {
@@ -112,86 +35,6 @@ func TestProblemSaysWhereAndWhat(t *testing.T) {
 	want := "the input is not valid: /fields/email: must be a string; something else (invalid, request r7)"
 	if p.Error() != want {
 		t.Errorf("got  %s\nwant %s", p.Error(), want)
-	}
-}
-
-func TestOneTokenForManyCallers(t *testing.T) {
-	f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"items":[]}`) })
-	f.stall = make(chan struct{})
-	var group sync.WaitGroup
-	for range 20 {
-		group.Go(func() {
-			if _, err := c.ListRoles(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	impatient, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := c.ListRoles(impatient); !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller who gave up got %v", err)
-	}
-	close(f.stall)
-	group.Wait()
-	if n := f.issued.Load(); n != 1 {
-		t.Errorf("%d tokens were fetched for 20 callers", n)
-	}
-}
-
-func TestTokenIsRefreshedEarlyAndBehind(t *testing.T) {
-	now := time.Now()
-	fetched := make(chan struct{}, 8)
-	n := 0
-	s := newTokenSource(func(context.Context) (token, error) {
-		n++
-		defer func() { fetched <- struct{}{} }()
-		return token{NewSecret(fmt.Sprint("t", n)), now.Add(time.Minute), now.Add(2 * time.Minute)}, nil
-	}, func() time.Time { return now })
-	first, _ := s.get(t.Context())
-	<-fetched
-	now = now.Add(90 * time.Second) // due, and still valid
-	second, _ := s.get(t.Context())
-	<-fetched
-	for s.busy() {
-		time.Sleep(time.Millisecond)
-	}
-	third, _ := s.get(t.Context())
-	if first.Reveal() != "t1" || second.Reveal() != "t1" || third.Reveal() != "t2" {
-		t.Errorf("got %s, %s, %s", first.Reveal(), second.Reveal(), third.Reveal())
-	}
-}
-
-func (s *tokenSource) busy() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.flight != nil
-}
-
-func TestRefusedTokenIsReplacedOnce(t *testing.T) {
-	f, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"id":"r1","revision":1}`) })
-	if _, err := c.GetRecord(t.Context(), event, ReadOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	f.revoked.Store("token-1", true)
-	if _, err := c.CreateRecord(t.Context(), CollectionRef{"shop", "events"}, RecordInput{Fields: map[string]int{"a": 1}}, WriteOptions{}); err != nil {
-		t.Errorf("after a revocation: %v", err)
-	}
-	f.revoked.Store("token-2", true)
-	f.revoked.Store("token-3", true)
-	if _, err := c.GetRecord(t.Context(), event, ReadOptions{}); !errors.Is(err, ErrUnauthenticated) {
-		t.Errorf("when new tokens are refused too: %v", err)
-	}
-	if n := f.issued.Load(); n != 3 {
-		t.Errorf("%d tokens were fetched, want 3", n)
-	}
-}
-
-func TestWrongSecretIsNotRetried(t *testing.T) {
-	f, c := newFake(t, nil)
-	c.tokens = newTokenSource(c.fetchToken(bySecret("tester", NewSecret("wrong"))), time.Now)
-	_, err := c.GetRecord(t.Context(), event, ReadOptions{})
-	if !errors.Is(err, ErrUnauthenticated) || strings.Contains(err.Error(), "wrong") || f.issued.Load() != 0 {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -242,13 +85,6 @@ func TestRetriesOnlyWhatMayBe(t *testing.T) {
 			}
 		})
 	}
-}
-
-func drain(results func(func(ImportResult, error) bool)) (last error) {
-	for _, err := range results {
-		last = err
-	}
-	return last
 }
 
 func TestRetryAfterIsHeard(t *testing.T) {
@@ -396,112 +232,6 @@ func TestListsAreReadToTheirEnd(t *testing.T) {
 	list, err := c.ListIntegrations(t.Context())
 	if err != nil || len(list) != 2 || list[1].Name != "b" {
 		t.Errorf("got %v, %v", list, err)
-	}
-}
-
-func TestExportIsWholeOrAnError(t *testing.T) {
-	two := "{\"id\":\"a\",\"revision\":1,\"fields\":{}}\n{\"id\":\"b\",\"revision\":1,\"fields\":{}}\n"
-	for name, tt := range map[string]struct {
-		stream string
-		whole  bool
-	}{
-		"whole":          {two + `{"end":true,"count":2}` + "\n", true},
-		"empty":          {`{"end":true,"count":0}` + "\n", true},
-		"no end":         {two, false},
-		"wrong count":    {two + `{"end":true,"count":3}` + "\n", false},
-		"broken off":     {two + `{"end":false,"count":2,"problem":{"code":"integrity","status":500,"title":"x"}}` + "\n", false},
-		"nothing at all": {"", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, tt.stream) })
-			var last error
-			n := 0
-			for r, err := range c.Export(t.Context(), CollectionRef{"shop", "events"}, ListOptions{}) {
-				if last = err; err == nil && r.ID != "" {
-					n++
-				}
-			}
-			if (last == nil) != tt.whole || (last != nil && !errors.Is(last, ErrTruncated)) {
-				t.Errorf("got %v after %d records", last, n)
-			}
-			if name == "broken off" && !errors.Is(last, ErrIntegrity) {
-				t.Errorf("the cause was lost: %v", last)
-			}
-		})
-	}
-}
-
-func TestImportStreamsBothWays(t *testing.T) {
-	_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).EnableFullDuplex()
-		lines := json.NewDecoder(r.Body)
-		n, failed := 0, 0
-		for {
-			var line struct{ Fields map[string]int }
-			if lines.Decode(&line) != nil {
-				break
-			}
-			if n++; line.Fields["n"] == 2 {
-				failed++
-				fmt.Fprintf(w, `{"line":%d,"type":"x","status":422,"code":"invalid","title":"bad","errors":[{"pointer":"/fields/n","detail":"no"}]}`+"\n", n)
-			} else {
-				fmt.Fprintf(w, `{"line":%d,"status":201,"id":"r%d"}`+"\n", n, n)
-			}
-			w.(http.Flusher).Flush()
-		}
-		fmt.Fprintf(w, `{"end":true,"count":%d,"failed":%d}`+"\n", n-failed, failed)
-	})
-	turn := make(chan struct{}, 1)
-	turn <- struct{}{}
-	records := func(yield func(RecordInput) bool) {
-		for i := range 5 {
-			<-turn // each record waits for the answer to the one before
-			if !yield(RecordInput{Fields: map[string]int{"n": i}}) {
-				return
-			}
-		}
-	}
-	var ids []string
-	for r, err := range c.ImportRecords(t.Context(), CollectionRef{"shop", "events"}, ImportOptions{Continue: true}, records) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Err != nil && !errors.Is(r.Err, ErrInvalid) {
-			t.Errorf("line %d: %v", r.Line, r.Err)
-		}
-		ids = append(ids, r.ID)
-		turn <- struct{}{}
-	}
-	if diff := cmp.Diff([]string{"r1", "r2", "", "r4", "r5"}, ids); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestBackupIsCheckedAgainstItsSum(t *testing.T) {
-	content := bytes.Repeat([]byte("sealed "), 9999)
-	sum := sha256.Sum256(content)
-	for name, tt := range map[string]struct {
-		sum  string
-		want error
-	}{"whole": {hex.EncodeToString(sum[:]), nil}, "other": {strings.Repeat("0", 64), ErrTruncated}, "none": {"", ErrTruncated}} {
-		t.Run(name, func(t *testing.T) {
-			_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Trailer", trailerSHA256+", "+trailerEntries)
-				w.Write(content)
-				if tt.sum != "" {
-					w.Header().Set(trailerSHA256, tt.sum)
-					w.Header().Set(trailerEntries, "3")
-				}
-			})
-			var got bytes.Buffer
-			info, err := c.Backup(t.Context(), "", &got)
-			if !errors.Is(err, tt.want) {
-				t.Fatalf("got %v, want %v", err, tt.want)
-			}
-			if err == nil && (info.Entries != 3 || !bytes.Equal(got.Bytes(), content)) {
-				t.Errorf("got %+v", info)
-			}
-		})
 	}
 }
 

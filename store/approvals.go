@@ -320,11 +320,20 @@ func (s *Store) GetApproval(ctx context.Context, c Caller, id string) (out Appro
 	book := s.catalog.Load().approvals
 	book.mu.Lock()
 	defer book.mu.Unlock()
-	a := book.byID[id]
-	if a == nil || !a.concerns(c) {
-		return out, ErrNotFound
+	a, err := book.of(c, id)
+	if err != nil {
+		return out, err
 	}
 	return a.describe(s.now()), nil
+}
+
+// of returns an approval that concerns the caller.
+func (b *approvalBook) of(c Caller, id string) (*approval, error) {
+	a := b.byID[id]
+	if a == nil || !a.concerns(c) {
+		return nil, ErrNotFound
+	}
+	return a, nil
 }
 
 func (a *approval) concerns(c Caller) bool {

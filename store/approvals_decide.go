@@ -64,9 +64,9 @@ func (s *Store) decideRead(ctx context.Context, c Caller, id string, action acce
 	book := s.catalog.Load().approvals
 	book.mu.Lock()
 	defer book.mu.Unlock()
-	a := book.byID[id]
-	if a == nil || !a.concerns(c) {
-		return out, ErrNotFound
+	a, err := book.of(c, id)
+	if err != nil {
+		return out, err
 	}
 	op.concern(a)
 	state, err := judge(a)

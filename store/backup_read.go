@@ -18,21 +18,6 @@ import (
 	"strongroom/store/kv"
 )
 
-// VerifyBackup reads a backup to its end and proves that it is whole: every
-// frame, the counts and the SHA-256. It needs no keys, and so does not notice
-// a backup that somebody made anew; restoring does. One that is sealed for a
-// recipient needs its identity. What does not fit is ErrBackupDamaged.
-func VerifyBackup(r io.Reader, identities ...age.Identity) (BackupInfo, error) {
-	b, err := openBackup(r, identities)
-	for err == nil {
-		_, err = b.next()
-	}
-	if err != io.EOF {
-		return BackupInfo{}, err
-	}
-	return b.info(), nil
-}
-
 // backupReader reads the layout of a backup.
 type backupReader struct {
 	outer *measuredReader

@@ -1,17 +1,14 @@
 package store
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"strongroom/envelope"
 	"strongroom/internal/access"
 	"strongroom/internal/schema"
-	"strongroom/internal/uid"
 )
 
 // draft is what a revision is to hold, before it is sealed. It is made from
@@ -28,112 +25,6 @@ type draft struct {
 	isNew      bool // 201: there was no (live) record
 
 	decision *access.Decision // as its own header settles it; nil: as the record's did
-}
-
-// sealedDraft is a revision as it goes into the tables, with everything that
-// has to hold in the transaction that writes it.
-type sealedDraft struct {
-	draft
-	base       found // what it was made from
-	generation generation
-	number     uint64
-	rawHeader  []byte
-	value      []byte
-	wrapped    []byte
-	tokens     tokenSet
-	indexed    []byte // encoded tokens
-}
-
-// size is what writing the draft writes, near enough.
-func (d *sealedDraft) size() int {
-	return len(d.value) + len(d.wrapped) + 2*len(d.indexed) + 256 + 64*len(d.labels)
-}
-
-// seal seals a draft with the revision that it will have if nothing comes in
-// between.
-func (s *Store) seal(dom *envelope.Domain, coll *collection, operation uid.UID, base found, d draft) (*sealedDraft, error) {
-	out := &sealedDraft{draft: d, base: base, generation: coll.integration.generation}
-	out.number = base.floor + 1
-	if base.exists {
-		out.number = base.state.revision + 1
-	}
-	h := header{
-		schemaVersion: coll.doc.SchemaVersion, created: d.created, updated: d.updated, validUntil: d.validUntil,
-		eraseAt: d.eraseAt, operation: operation, labels: d.labels, fields: make([]string, len(d.values)),
-	}
-	fields := make([]envelope.Field, len(d.values))
-	for i, v := range d.values {
-		h.fields[i] = v.Path
-		fields[i] = envelope.Field{Path: v.Path, Value: v.JSON}
-	}
-	out.rawHeader = h.encode()
-	sealed, err := dom.Seal(s.identity(coll, d.id, out.number), out.rawHeader, fields)
-	if err != nil {
-		return nil, keyError(err)
-	}
-	out.value = encodeRevision(out.rawHeader, sealed.Fields)
-	out.wrapped = sealed.DEK
-	if err := out.index(dom, coll); err != nil {
-		return nil, err
-	}
-	wrapping, index := dom.Generation()
-	out.generation.wrapping, out.generation.index = wrapping, index
-	return out, nil
-}
-
-// index makes the tokens of the indexed fields.
-func (d *sealedDraft) index(dom *envelope.Domain, coll *collection) error {
-	if len(coll.indexed) == 0 {
-		return nil
-	}
-	_, d.tokens.generation = dom.Generation()
-	for _, f := range coll.indexed {
-		token, err := coll.token(dom, f, d.values)
-		if err != nil {
-			return err
-		}
-		if token != nil {
-			d.tokens.tokens = append(d.tokens.tokens, indexToken{path: f.Path, token: token, unique: f.Index == schema.IndexUnique})
-		}
-	}
-	if len(d.tokens.tokens) > 0 {
-		d.indexed = d.tokens.encode()
-	}
-	return nil
-}
-
-// token returns the token of an indexed field's value, nil when the record has
-// none or it is null.
-func (coll *collection) token(dom *envelope.Domain, f schema.Field, values []schema.Value) ([]byte, error) {
-	for _, v := range values {
-		if v.Path != f.Path {
-			continue
-		}
-		if bytes.Equal(v.JSON, []byte("null")) {
-			return nil, nil
-		}
-		return coll.tokenOf(dom, f, v.JSON)
-	}
-	return nil, nil
-}
-
-// bitsOf returns the length of a field's tokens.
-func (coll *collection) bitsOf(f schema.Field) int {
-	if f.Index == schema.IndexUnique {
-		return envelope.UniqueBits
-	}
-	return coll.tokenBits
-}
-
-func (coll *collection) tokenOf(dom *envelope.Domain, f schema.Field, json []byte) ([]byte, error) {
-	normal, err := schema.Normalise(f.Normalise, json)
-	if err != nil {
-		return nil, invalid("/fields/"+f.Path, "this value cannot be indexed")
-	}
-	if normal == nil {
-		return nil, nil // nothing is left of it: a text without digits, say
-	}
-	return dom.Token(coll.doc.UID, f.Path, normal, coll.bitsOf(f)), nil
 }
 
 // writer makes drafts for a caller: it knows what the caller may write. That
@@ -218,13 +109,7 @@ func (w *writer) fresh(id string, in RecordInput) (draft, error) {
 // replacing drafts what a PUT makes of a record: the caller's fields are as it
 // says, those that it may not write are carried over.
 func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
-	if err := w.settle(id, &f.revision.header, in); err != nil {
-		return draft{}, err
-	}
-	if err := w.permit(in, f); err != nil {
-		return draft{}, err
-	}
-	present, err := w.present(f)
+	present, err := w.changing(id, f, in)
 	if err != nil {
 		return draft{}, err
 	}
@@ -241,13 +126,7 @@ func (w *writer) replacing(id string, f *found, in RecordInput) (draft, error) {
 
 // merging drafts what a PATCH makes of a record (RFC 7396).
 func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
-	if err := w.settle(id, &f.revision.header, in); err != nil {
-		return draft{}, err
-	}
-	if err := w.permit(in, f); err != nil {
-		return draft{}, err
-	}
-	present, err := w.present(f)
+	present, err := w.changing(id, f, in)
 	if err != nil {
 		return draft{}, err
 	}
@@ -258,6 +137,17 @@ func (w *writer) merging(id string, f *found, in RecordInput) (draft, error) {
 		}
 	}
 	return w.revise(id, f, in, doc)
+}
+
+// changing judges a change of a record and returns the values that it has.
+func (w *writer) changing(id string, f *found, in RecordInput) ([]schema.Value, error) {
+	if err := w.settle(id, &f.revision.header, in); err != nil {
+		return nil, err
+	}
+	if err := w.permit(in, f); err != nil {
+		return nil, err
+	}
+	return w.present(f)
 }
 
 func (w *writer) revise(id string, f *found, in RecordInput, doc []byte) (draft, error) {
@@ -311,86 +201,6 @@ func overlay(kept, written []schema.Value) []schema.Value {
 func (w *writer) split(doc []byte) ([]schema.Value, error) {
 	values, err := w.sc.collection.schema.Split(doc)
 	return values, asInvalid("/fields", err)
-}
-
-// permit refuses a write that names fields or labels that the caller may not
-// write.
-func (w *writer) permit(in RecordInput, f *found) error {
-	values, err := w.split(orEmptyObject(in.Fields))
-	if err != nil {
-		return err
-	}
-	return w.permitValues(values, in, f)
-}
-
-func (w *writer) permitValues(values []schema.Value, in RecordInput, f *found) error {
-	var pointers []string
-	for i, v := range values {
-		if !w.mayWrite(v, values[i+1:]) {
-			pointers = append(pointers, "/fields/"+v.Path)
-		}
-	}
-	for _, key := range w.labelsNamed(in, f) {
-		if !w.mayWriteLabel(key) {
-			pointers = append(pointers, "/labels/"+key)
-		}
-	}
-	if len(pointers) > 0 {
-		return &FieldsForbidden{Pointers: pointers}
-	}
-	return nil
-}
-
-func orEmptyObject(doc []byte) []byte {
-	if len(doc) == 0 {
-		return []byte("{}")
-	}
-	return doc
-}
-
-// mayWrite judges one field of a request. The empty rest of a parent that was
-// only written to hold nested fields counts as they do. A parent that a patch
-// removes or replaces needs the grant of every field under it.
-func (w *writer) mayWrite(v schema.Value, rest []schema.Value) bool {
-	if emptyParent(v) && hasNested(v.Path, rest) {
-		return true
-	}
-	if !w.mayWriteOne(v.Path) {
-		return false
-	}
-	if isObject(v.JSON) {
-		return true
-	}
-	for _, f := range w.sc.collection.schema.Fields() {
-		if f.Nested && f.Top == v.Path && !w.mayWriteOne(f.Path) {
-			return false
-		}
-	}
-	return true
-}
-
-// mayWriteOne also holds back the field that the caller reads masked, unless
-// it is named: a client that writes back what it read would store the mask.
-func (w *writer) mayWriteOne(path string) bool {
-	d := w.sc.decision
-	if !w.mayWriteField(path) {
-		return false
-	}
-	_, guarded := w.sc.collection.guards[path] // read masked without a permit
-	return d.Read(access.ActionRead, path).Kind != access.Masked && !guarded || d.MayWriteMasked(w.action, path)
-}
-
-func emptyParent(v schema.Value) bool { return string(bytes.TrimSpace(v.JSON)) == "{}" }
-
-func hasNested(parent string, values []schema.Value) bool {
-	return slices.ContainsFunc(values, func(v schema.Value) bool {
-		return len(v.Path) > len(parent) && v.Path[:len(parent)] == parent && v.Path[len(parent)] == '/'
-	})
-}
-
-func isObject(json []byte) bool {
-	json = bytes.TrimSpace(json)
-	return len(json) > 0 && json[0] == '{'
 }
 
 // labelsNamed returns the labels that a request changes. One that it repeats as

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"strongroom/internal/schema"
+	"strongroom/internal/strict"
 )
 
 // The sentinel errors of the store. Each has a sentence that is fit for a
@@ -85,6 +86,19 @@ func (e *Invalid) Error() string {
 
 func invalid(pointer, detail string) *Invalid {
 	return &Invalid{Issues: []schema.Issue{{Pointer: pointer, Detail: detail}}}
+}
+
+// asDefinition turns what is wrong with a definition into an input error.
+func asDefinition(err error) error {
+	bad, ok := errors.AsType[*strict.Invalid](err)
+	if !ok {
+		return err
+	}
+	out := &Invalid{}
+	for _, issue := range bad.Issues {
+		out.Issues = append(out.Issues, schema.Issue(issue))
+	}
+	return out
 }
 
 // FieldsForbidden comes when a write names fields or labels that the caller

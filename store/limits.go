@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
 	"strongroom/internal/limits"
-	"strongroom/internal/schema"
 	"strongroom/store/kv"
 )
 
@@ -111,15 +109,7 @@ func checkLimit(name string, raw []byte) (*limits.Definition, error) {
 		return nil, err
 	}
 	def, err := limits.Parse(raw)
-	var bad *limits.Invalid
-	if !errors.As(err, &bad) {
-		return def, err
-	}
-	out := &Invalid{}
-	for _, issue := range bad.Issues {
-		out.Issues = append(out.Issues, schema.Issue{Pointer: issue.Pointer, Detail: issue.Detail})
-	}
-	return nil, out
+	return def, asDefinition(err)
 }
 
 // enforce puts the limits of a catalog in force.

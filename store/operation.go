@@ -194,12 +194,3 @@ func Code(err error) string {
 	}
 	return "internal"
 }
-
-// Codes returns every code that Code can give.
-func Codes() []string {
-	all := []string{"invalid", "secret_replayed", "change_pending", "internal"}
-	for _, c := range codes {
-		all = append(all, c.code)
-	}
-	return all
-}

@@ -162,25 +162,25 @@ func (s *Store) ready(ctx context.Context, ch *pendingChange) (controlChange, er
 	case changeDeleteRole:
 		return s.roleRemoval(ctx, cat, asker, d.Name, base)
 	case changePutClient:
-		var spec ClientSpec
-		if err := json.Unmarshal(d.Document, &spec); err != nil {
-			return controlChange{}, damaged(kindChange, err)
+		spec, err := specOf[ClientSpec](d)
+		if err != nil {
+			return controlChange{}, err
 		}
 		_, ready, err := s.clientChange(cat, asker, d.Name, spec, base)
 		return ready, err
 	case changeCreateSecret:
 		return s.secretChange(d)
 	case changePutIssuer:
-		var spec IssuerSpec
-		if err := json.Unmarshal(d.Document, &spec); err != nil {
-			return controlChange{}, damaged(kindChange, err)
+		spec, err := specOf[IssuerSpec](d)
+		if err != nil {
+			return controlChange{}, err
 		}
 		_, ready, err := s.issuerChange(cat, asker, d.Name, spec, base)
 		return ready, err
 	case changePutCollection:
-		var spec CollectionSpec
-		if err := json.Unmarshal(d.Document, &spec); err != nil {
-			return controlChange{}, damaged(kindChange, err)
+		spec, err := specOf[CollectionSpec](d)
+		if err != nil {
+			return controlChange{}, err
 		}
 		_, _, ready, err := s.collectionChange(ctx, CollectionRef{d.Integration, d.Name}, spec, base)
 		return ready, err
@@ -188,6 +188,14 @@ func (s *Store) ready(ctx context.Context, ch *pendingChange) (controlChange, er
 		return s.twoPersonChange(asker, false), nil
 	}
 	return controlChange{}, damaged(kindChange, errLayout)
+}
+
+// specOf reads what a change would put.
+func specOf[T any](d *changeDoc) (spec T, err error) {
+	if err := json.Unmarshal(d.Document, &spec); err != nil {
+		return spec, damaged(kindChange, err)
+	}
+	return spec, nil
 }
 
 // asker returns who asked for a change, as it is now: gone, disabled or without

@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"strongroom/internal/access"
-	"strongroom/internal/schema"
 )
 
 // PutRole saves a role. Paths that no matching schema declares are warned of:
@@ -67,7 +65,7 @@ func checkRole(name string, raw []byte) (*access.Role, error) {
 	}
 	parsed, err := access.ParseRole(raw)
 	if err != nil {
-		return nil, roleInvalid(err)
+		return nil, asDefinition(err)
 	}
 	return parsed, nil
 }
@@ -194,17 +192,4 @@ func (c *catalog) roleWarnings(r *access.Role) []string {
 		warnings = append(warnings, issue.Pointer+": "+issue.Detail)
 	}
 	return warnings
-}
-
-// roleInvalid turns what is wrong with a role into an input error.
-func roleInvalid(err error) error {
-	var bad *access.Invalid
-	if !errors.As(err, &bad) {
-		return err
-	}
-	out := &Invalid{}
-	for _, issue := range bad.Issues {
-		out.Issues = append(out.Issues, schema.Issue{Pointer: issue.Pointer, Detail: issue.Detail})
-	}
-	return out
 }

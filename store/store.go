@@ -119,9 +119,6 @@ func (s *Store) UID() uid.UID { return s.id }
 // Dev reports whether the store was made for development.
 func (s *Store) Dev() bool { return s.dev }
 
-// KeyProvider names where the keys are, for people.
-func (s *Store) KeyProvider() string { return s.keys.Name() }
-
 // Init makes a new store on an empty engine. A store that exists is
 // ErrExists. The key of its system domain is created first: a crash in
 // between leaves a key that nothing uses, and no store.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -63,24 +64,27 @@ func (c *cli) wrote(w *client.WriteResult) error {
 	})
 }
 
+// writeInput reads what a command is to write and writes it.
+func (c *cli) writeInput(f *recordFlags, args []string, write func(client.RecordInput) (*client.WriteResult, error)) error {
+	in, err := c.recordInput(f, inputArg(args, 1))
+	if err != nil {
+		return err
+	}
+	w, err := write(in)
+	if err != nil {
+		return err
+	}
+	return c.wrote(w)
+}
+
 func (c *cli) recordCreate() *cobra.Command {
 	var f recordFlags
 	cmd := &cobra.Command{
 		Use: "create INTEGRATION/COLLECTION [@FILE|-]", Short: "Store a new record: a JSON object of its fields", Args: between(1, 2),
-		RunE: c.withClient(func(cmd *cobra.Command, args []string, api *client.Client) error {
-			ref, err := collectionRef(args[0])
-			if err != nil {
-				return err
-			}
-			in, err := c.recordInput(&f, inputArg(args, 1))
-			if err != nil {
-				return err
-			}
-			w, err := api.CreateRecord(cmd.Context(), ref, in, f.write)
-			if err != nil {
-				return err
-			}
-			return c.wrote(w)
+		RunE: c.withCollection(func(cmd *cobra.Command, args []string, api *client.Client, ref client.CollectionRef) error {
+			return c.writeInput(&f, args, func(in client.RecordInput) (*client.WriteResult, error) {
+				return api.CreateRecord(cmd.Context(), ref, in, f.write)
+			})
 		}),
 	}
 	f.bind(cmd)
@@ -89,40 +93,21 @@ func (c *cli) recordCreate() *cobra.Command {
 }
 
 func (c *cli) recordPut() *cobra.Command {
-	var f recordFlags
-	cmd := &cobra.Command{
-		Use: "put INTEGRATION/COLLECTION/RECORD [@FILE|-]", Short: "Write a record whole", Args: between(1, 2),
-		RunE: c.withRecord(func(cmd *cobra.Command, args []string, api *client.Client, ref client.RecordRef) error {
-			in, err := c.recordInput(&f, inputArg(args, 1))
-			if err != nil {
-				return err
-			}
-			w, err := api.PutRecord(cmd.Context(), ref, in, f.write)
-			if err != nil {
-				return err
-			}
-			return c.wrote(w)
-		}),
-	}
-	f.bind(cmd)
-	f.bindCondition(cmd)
-	return cmd
+	return c.recordChange("put", "Write a record whole", (*client.Client).PutRecord)
 }
 
 func (c *cli) recordPatch() *cobra.Command {
+	return c.recordChange("patch", "Change fields of a record: a merge patch (RFC 7396)", (*client.Client).PatchRecord)
+}
+
+func (c *cli) recordChange(name, short string, write func(*client.Client, context.Context, client.RecordRef, client.RecordInput, client.WriteOptions) (*client.WriteResult, error)) *cobra.Command {
 	var f recordFlags
 	cmd := &cobra.Command{
-		Use: "patch INTEGRATION/COLLECTION/RECORD [@FILE|-]", Short: "Change fields of a record: a merge patch (RFC 7396)", Args: between(1, 2),
+		Use: name + " INTEGRATION/COLLECTION/RECORD [@FILE|-]", Short: short, Args: between(1, 2),
 		RunE: c.withRecord(func(cmd *cobra.Command, args []string, api *client.Client, ref client.RecordRef) error {
-			in, err := c.recordInput(&f, inputArg(args, 1))
-			if err != nil {
-				return err
-			}
-			w, err := api.PatchRecord(cmd.Context(), ref, in, f.write)
-			if err != nil {
-				return err
-			}
-			return c.wrote(w)
+			return c.writeInput(&f, args, func(in client.RecordInput) (*client.WriteResult, error) {
+				return write(api, cmd.Context(), ref, in, f.write)
+			})
 		}),
 	}
 	f.bind(cmd)
@@ -135,20 +120,10 @@ func (c *cli) recordUpsert() *cobra.Command {
 	var key, onConflict string
 	cmd := &cobra.Command{
 		Use: "upsert INTEGRATION/COLLECTION --key FIELD [@FILE|-]", Short: "Write the record with this value of a unique field, or create it", Args: between(1, 2),
-		RunE: c.withClient(func(cmd *cobra.Command, args []string, api *client.Client) error {
-			ref, err := collectionRef(args[0])
-			if err != nil {
-				return err
-			}
-			in, err := c.recordInput(&f, inputArg(args, 1))
-			if err != nil {
-				return err
-			}
-			w, err := api.UpsertRecord(cmd.Context(), ref, key, onConflict, in, f.write)
-			if err != nil {
-				return err
-			}
-			return c.wrote(w)
+		RunE: c.withCollection(func(cmd *cobra.Command, args []string, api *client.Client, ref client.CollectionRef) error {
+			return c.writeInput(&f, args, func(in client.RecordInput) (*client.WriteResult, error) {
+				return api.UpsertRecord(cmd.Context(), ref, key, onConflict, in, f.write)
+			})
 		}),
 	}
 	f.bind(cmd)

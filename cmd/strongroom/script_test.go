@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,11 +67,12 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// source FILE waits until a dev.env is there and sets what it exports.
+// source FILE waits until a dev.env is there whose server listens, and sets what
+// it exports.
 func source(ts *testscript.TestScript, _ bool, args []string) {
 	path := ts.MkAbs(args[0])
 	for range 500 {
-		if values, err := readEnvFile(path); err == nil {
+		if values, err := readEnvFile(path); err == nil && answers(values["STRONGROOM_URL"]) {
 			for name, value := range values {
 				ts.Setenv(name, value)
 			}
@@ -79,6 +81,17 @@ func source(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	ts.Fatalf("%s did not come", args[0])
+}
+
+// answers reports whether somebody listens at a URL: what is left of a server
+// that ended does not count.
+func answers(url string) bool {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "https://"))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // signalLast NAME sends a signal to the command that was last put in the

@@ -26,9 +26,6 @@ type LabelSet interface {
 	LabelMap() map[string]string
 }
 
-// NoLabels is the label set of a record that has none.
-var NoLabels LabelSet = StringLabels(nil)
-
 // StringLabels is a label set in a map.
 type StringLabels map[string]string
 

@@ -1,14 +1,14 @@
 package access
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"strongroom/internal/strict"
 )
 
 // Bounds of a role: far above what people write, low enough that compiling one
@@ -44,72 +44,29 @@ type Rule struct {
 
 func (r *Rule) conditional() bool { return len(r.When) > 0 }
 
-// Issue is one thing that is wrong with, or worth knowing about, a role.
-type Issue struct {
-	Pointer string // JSON Pointer (RFC 6901) into the role
-	Detail  string // a sentence that repeats nothing of the role
-}
-
-// Invalid is the error of ParseRole: everything that is wrong with the text.
-type Invalid struct{ Issues []Issue }
-
-// Error names the first issue and how many there are.
-func (e *Invalid) Error() string {
-	if len(e.Issues) == 0 {
-		return "access: invalid role"
-	}
-	first := e.Issues[0]
-	return fmt.Sprintf("access: invalid role (%d): %q: %s", len(e.Issues), first.Pointer, first.Detail)
-}
-
-func (e *Invalid) add(pointer, detail string) {
-	e.Issues = append(e.Issues, Issue{Pointer: pointer, Detail: detail})
-}
-
 // ParseRole reads a role from JSON. It is strict: an unknown or repeated
 // member, an unknown action or mask, and a condition that is not one are
 // refused. Conditions are compiled here and nowhere else. Its error is an
-// *Invalid.
+// *strict.Invalid.
 func ParseRole(raw []byte) (*Role, error) {
-	if len(raw) > maxRole {
-		return nil, &Invalid{[]Issue{{"", fmt.Sprintf("A role has at most %d bytes.", maxRole)}}}
-	}
 	var role Role
-	if err := json.Unmarshal(raw, &role, json.RejectUnknownMembers(true)); err != nil {
-		return nil, &Invalid{[]Issue{decodeIssue(err)}}
+	if err := strict.Decode(raw, "role", maxRole, &role); err != nil {
+		return nil, err
 	}
-	var bad Invalid
-	role.check(&bad)
-	if len(bad.Issues) > 0 {
-		return nil, &bad
+	bad := &strict.Invalid{What: "role"}
+	role.check(bad)
+	if err := bad.Err(); err != nil {
+		return nil, err
 	}
 	return &role, nil
 }
 
-// decodeIssue says where decoding stopped, without the decoder's own words:
-// those name Go types and can repeat values.
-func decodeIssue(err error) Issue {
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		if errors.Is(e.Err, jsontext.ErrDuplicateName) {
-			return Issue{string(e.JSONPointer), "This member stands there twice."}
-		}
-		return Issue{string(e.JSONPointer), "This is not well-formed JSON."}
-	}
-	if e, ok := errors.AsType[*json.SemanticError](err); ok {
-		if errors.Is(e.Err, json.ErrUnknownName) {
-			return Issue{string(e.JSONPointer), "A role has no such member."}
-		}
-		return Issue{string(e.JSONPointer), "This member has the wrong type."}
-	}
-	return Issue{"", "This is not a role in JSON."}
-}
-
-func (r *Role) check(bad *Invalid) {
+func (r *Role) check(bad *strict.Invalid) {
 	switch {
 	case r.Rules == nil:
-		bad.add("/rules", "A role needs a list of rules; an empty one grants nothing.")
+		bad.Add("/rules", "A role needs a list of rules; an empty one grants nothing.")
 	case len(r.Rules) > maxRules:
-		bad.add("/rules", fmt.Sprintf("A role has at most %d rules.", maxRules))
+		bad.Add("/rules", fmt.Sprintf("A role has at most %d rules.", maxRules))
 	default:
 		conditions := map[string]*condition{}
 		for i := range r.Rules {
@@ -121,22 +78,22 @@ func (r *Role) check(bad *Invalid) {
 }
 
 // compileWhen compiles the condition of a rule; equal ones are compiled once.
-func (r *Rule) compileWhen(bad *Invalid, at string, known map[string]*condition) {
+func (r *Rule) compileWhen(bad *strict.Invalid, at string, known map[string]*condition) {
 	if !r.conditional() {
 		return
 	}
 	source, ok := r.condText()
 	switch {
 	case !ok:
-		bad.add(at, "A condition is a text in CEL. A rule without one has no member when.")
+		bad.Add(at, "A condition is a text in CEL. A rule without one has no member when.")
 		return
 	case known[source] == nil && len(known) == maxConditions:
-		bad.add(at, fmt.Sprintf("A role has at most %d different conditions.", maxConditions))
+		bad.Add(at, fmt.Sprintf("A role has at most %d different conditions.", maxConditions))
 		return
 	case known[source] == nil:
 		compiled, detail := compileCondition(source)
 		if detail != "" {
-			bad.add(at, detail)
+			bad.Add(at, detail)
 			return
 		}
 		known[source] = compiled
@@ -153,7 +110,7 @@ func (r *Rule) condText() (string, bool) {
 	return string(text), err == nil && strings.TrimSpace(string(text)) != ""
 }
 
-func (r *Rule) check(bad *Invalid, at string) {
+func (r *Rule) check(bad *strict.Invalid, at string) {
 	checkList(bad, at+"/integrations", r.Integrations, true, validGlob,
 		"This is no pattern of names: lower-case letters, digits, hyphens and `*` for any run of them.")
 	checkList(bad, at+"/collections", r.Collections, true, validGlob,
@@ -167,30 +124,30 @@ func (r *Rule) check(bad *Invalid, at string) {
 
 const pathDetail = "A field is named by its path (a JSON Pointer without its first slash) in full, or by `*`."
 
-func (r *Rule) checkRead(bad *Invalid, at string) {
+func (r *Rule) checkRead(bad *strict.Invalid, at string) {
 	for _, path := range sortedKeys(r.Read) {
 		if !validPath(path) {
-			bad.add(at+"/"+escape(path), pathDetail)
+			bad.Add(at+"/"+escape(path), pathDetail)
 		}
 		if _, ok := parseGrant(r.Read[path]); !ok {
-			bad.add(at+"/"+escape(path), "This is no grant. The grants are clear, none, mask:"+strings.Join(Masks(), ", mask:")+".")
+			bad.Add(at+"/"+escape(path), "This is no grant. The grants are clear, none, mask:"+strings.Join(Masks(), ", mask:")+".")
 		}
 	}
 }
 
 // checkList holds every element against ok and refuses repeats, and, when the
 // list is required, an empty one.
-func checkList[S ~string](bad *Invalid, at string, list []S, required bool, ok func(S) bool, detail string) {
+func checkList[S ~string](bad *strict.Invalid, at string, list []S, required bool, ok func(S) bool, detail string) {
 	if required && len(list) == 0 {
-		bad.add(at, "A rule needs at least one of these.")
+		bad.Add(at, "A rule needs at least one of these.")
 	}
 	seen := make(map[S]bool, len(list))
 	for i, s := range list {
 		switch {
 		case !ok(s):
-			bad.add(fmt.Sprintf("%s/%d", at, i), detail)
+			bad.Add(fmt.Sprintf("%s/%d", at, i), detail)
 		case seen[s]:
-			bad.add(fmt.Sprintf("%s/%d", at, i), "This stands in the list twice.")
+			bad.Add(fmt.Sprintf("%s/%d", at, i), "This stands in the list twice.")
 		}
 		seen[s] = true
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"strongroom/internal/strict"
 )
 
 const wholeRole = `{"rules": [{"integrations": ["acme-*"], "collections": ["customers"],
@@ -37,9 +39,9 @@ func TestParseRoleRefuses(t *testing.T) {
 		{"another type", `[]`, "", "type"},
 		{"no rules", `{}`, "/rules", "list of rules"},
 		{"null for rules", `{"rules":null}`, "/rules", "list of rules"},
-		{"an unknown member", `{"rules":[],"name":"x"}`, "/name", "no such member"},
-		{"an unknown member of a rule", rule(`"deny":[]`), "/rules/0/deny", "no such member"},
-		{"a member in another case", rule(`"Read":{}`), "/rules/0/Read", "no such member"},
+		{"an unknown member", `{"rules":[],"name":"x"}`, "/name", "not a member"},
+		{"an unknown member of a rule", rule(`"deny":[]`), "/rules/0/deny", "not a member"},
+		{"a member in another case", rule(`"Read":{}`), "/rules/0/Read", "not a member"},
 		{"a repeated member", rule(`"read":{},"read":{}`), "/rules/0/read", "twice"},
 		{"a repeated path", rule(`"read":{"a":"none","a":"clear"}`), "/rules/0/read/a", "twice"},
 		{"a null condition", rule(`"when":null`), "/rules/0/when", "A condition is a text"},
@@ -75,7 +77,7 @@ func TestParseRoleRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := ParseRole([]byte(c.raw))
-			bad, ok := errors.AsType[*Invalid](err)
+			bad, ok := errors.AsType[*strict.Invalid](err)
 			if !ok {
 				t.Fatalf("error %v", err)
 			}
@@ -89,7 +91,7 @@ func TestParseRoleRefuses(t *testing.T) {
 
 func TestParseRoleTellsEverythingThatIsWrong(t *testing.T) {
 	_, err := ParseRole([]byte(`{"rules":[{"integrations":[],"collections":["?"],"actions":["fly"],"when":true}]}`))
-	bad, _ := errors.AsType[*Invalid](err)
+	bad, _ := errors.AsType[*strict.Invalid](err)
 	if bad == nil || len(bad.Issues) != 4 {
 		t.Errorf("got %v", err)
 	}
@@ -105,7 +107,7 @@ func FuzzParseRole(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		role, err := ParseRole(raw)
 		if err != nil {
-			if _, ok := errors.AsType[*Invalid](err); !ok || role != nil {
+			if _, ok := errors.AsType[*strict.Invalid](err); !ok || role != nil {
 				t.Fatalf("role %v, error %v", role, err)
 			}
 			return

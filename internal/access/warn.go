@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"strongroom/internal/strict"
 )
 
 // Declared is a collection and the paths of the fields that its schema
@@ -17,13 +19,13 @@ type Declared struct {
 // collections, and for each path that no collection matched by its rule
 // declares: such a name grants nothing. A path counts as declared when a field
 // lies under it.
-func (r *Role) Unmatched(collections []Declared) []Issue {
-	var warnings []Issue
+func (r *Role) Unmatched(collections []Declared) []strict.Issue {
+	var warnings []strict.Issue
 	for i := range r.Rules {
 		rule, at := &r.Rules[i], fmt.Sprintf("/rules/%d", i)
 		declared, found := rule.declaredPaths(collections)
 		if !found {
-			warnings = append(warnings, Issue{at, "No collection matches this rule yet."})
+			warnings = append(warnings, strict.Issue{Pointer: at, Detail: "No collection matches this rule yet."})
 			continue
 		}
 		warnings = append(warnings, rule.unmatched(at, declared)...)
@@ -49,18 +51,18 @@ func (r *Rule) declaredPaths(collections []Declared) (paths map[string]bool, fou
 	return paths, found
 }
 
-func (r *Rule) unmatched(at string, declared map[string]bool) []Issue {
+func (r *Rule) unmatched(at string, declared map[string]bool) []strict.Issue {
 	const detail = "No matching schema declares this field, so naming it grants nothing."
-	var warnings []Issue
+	var warnings []strict.Issue
 	for _, path := range sortedKeys(r.Read) {
 		if !declared[path] {
-			warnings = append(warnings, Issue{at + "/read/" + escape(path), detail})
+			warnings = append(warnings, strict.Issue{Pointer: at + "/read/" + escape(path), Detail: detail})
 		}
 	}
 	list := func(member string, names []string) {
 		for i, path := range names {
 			if !declared[path] {
-				warnings = append(warnings, Issue{fmt.Sprintf("%s/%s/%d", at, member, i), detail})
+				warnings = append(warnings, strict.Issue{Pointer: fmt.Sprintf("%s/%s/%d", at, member, i), Detail: detail})
 			}
 		}
 	}
@@ -72,13 +74,13 @@ func (r *Rule) unmatched(at string, declared map[string]bool) []Issue {
 // Idle returns a warning for each member that can have no effect, because its
 // rule lists no action that it speaks about: `read` without an action that
 // hands out values, above all a `none` that then withholds nothing.
-func (r *Role) Idle() []Issue {
-	var warnings []Issue
+func (r *Role) Idle() []strict.Issue {
+	var warnings []strict.Issue
 	for i := range r.Rules {
 		rule, at := &r.Rules[i], fmt.Sprintf("/rules/%d", i)
 		add := func(member string, used bool, able bool, detail string) {
 			if used && !able {
-				warnings = append(warnings, Issue{at + member, detail})
+				warnings = append(warnings, strict.Issue{Pointer: at + member, Detail: detail})
 			}
 		}
 		reads := slices.ContainsFunc(rule.Actions, Action.HandsOut)
@@ -94,19 +96,19 @@ func (r *Role) Idle() []Issue {
 
 // Surprising returns a warning for each member that works as it says and may
 // not do what whoever wrote it wants.
-func (r *Role) Surprising() []Issue {
-	var warnings []Issue
+func (r *Role) Surprising() []strict.Issue {
+	var warnings []strict.Issue
 	for i := range r.Rules {
 		rule, at := &r.Rules[i], fmt.Sprintf("/rules/%d", i)
 		makes := slices.Contains(rule.Actions, ActionCreate) || slices.Contains(rule.Actions, ActionImport)
 		if makes && rule.condition != nil && rule.condition.ofRecord {
-			warnings = append(warnings, Issue{at + "/when", "Creating depends on the record here, so this rule lets nobody choose the id of a new record."})
+			warnings = append(warnings, strict.Issue{Pointer: at + "/when", Detail: "Creating depends on the record here, so this rule lets nobody choose the id of a new record."})
 		}
 		writes := newNameSet(rule.Write)
 		for _, path := range sortedKeys(rule.Read) {
 			g, _ := parseGrant(rule.Read[path])
 			if g.spec().name == MaskHash && g.Kind == Masked && writes.covers(path) != uncovered {
-				warnings = append(warnings, Issue{at + "/read/" + escape(path), "Whoever may write this field and read its hash can check guesses of other records' values."})
+				warnings = append(warnings, strict.Issue{Pointer: at + "/read/" + escape(path), Detail: "Whoever may write this field and read its hash can check guesses of other records' values."})
 			}
 		}
 	}

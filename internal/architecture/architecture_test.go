@@ -13,6 +13,7 @@ import (
 var rooms = map[string][]string{
 	"strongroom/internal/uid":      {},
 	"strongroom/internal/secret":   {},
+	"strongroom/internal/strict":   {},
 	"strongroom/internal/schema":   {},
 	"strongroom/internal/jwks":     {},
 	"strongroom/internal/outbound": {},
@@ -20,8 +21,8 @@ var rooms = map[string][]string{
 	"strongroom/internal/config":   {"strongroom/internal/secret"},
 	"strongroom/internal/metrics":  {"strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
-	"strongroom/internal/access":   {"strongroom/internal/uid"},
-	"strongroom/internal/limits":   {},
+	"strongroom/internal/access":   {"strongroom/internal/uid", "strongroom/internal/strict"},
+	"strongroom/internal/limits":   {"strongroom/internal/strict"},
 	"strongroom/internal/audit":    {"strongroom/internal/uid"},
 	"strongroom/vaultkeys":         {"strongroom/vaultkeys", "strongroom/internal/uid", "strongroom/internal/secret"},
 	"strongroom/envelope":          {"strongroom/vaultkeys", "strongroom/internal/uid"},

@@ -186,49 +186,6 @@ func (r *Reader) openNumber(number int) error {
 	return nil
 }
 
-// Tail returns the last n entries that the filter selects, oldest first, and
-// skips damaged lines. It reads whole files, the newest first, and no more of
-// them than it needs.
-func Tail(dir string, n int, filter Filter) ([]Entry, error) {
-	list, err := numbers(dir)
-	if err != nil {
-		return nil, fmt.Errorf("audit: read: %w", err)
-	}
-	var found []Entry
-	for i := len(list) - 1; i >= 0 && len(found) < n; i-- {
-		more, err := tailFile(filepath.Join(dir, fileName(list[i])), n-len(found), filter)
-		if err != nil {
-			return nil, fmt.Errorf("audit: read: %w", err)
-		}
-		found = append(more, found...)
-	}
-	return found, nil
-}
-
-func tailFile(path string, n int, filter Filter) ([]Entry, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var found []Entry
-	for buf := bufio.NewReaderSize(f, 64<<10); ; {
-		line, err := buf.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return found[max(0, len(found)-n):], nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if e, err := parseLine(line); err == nil && filter.Matches(&e) {
-			found = append(found, e)
-		}
-		if extra := len(found) - n; extra > 1024 && extra > n {
-			found = append(found[:0], found[extra:]...)
-		}
-	}
-}
-
 // wire is Entry with the names and units of a line.
 type wire struct {
 	Time        time.Time `json:"time"`

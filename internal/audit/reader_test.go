@@ -2,7 +2,6 @@ package audit
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -160,34 +159,6 @@ func TestFilterSelects(t *testing.T) {
 		if got := c.f.Matches(&e); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
-	}
-}
-
-func TestTailReadsTheLast(t *testing.T) {
-	dir := t.TempDir()
-	var all []string
-	for file := range 3 {
-		for i := range 1500 {
-			all = append(all, fmt.Sprintf("r%d-%d", file, i))
-		}
-		text := ""
-		for _, r := range all[len(all)-1500:] {
-			text += lineOf(r)
-		}
-		appendTo(t, dir, file+1, text+"damaged\n")
-	}
-	for _, n := range []int{0, 1, 10, 1500, 1501, 4500, 10_000, int(^uint(0) >> 1)} {
-		got, err := Tail(dir, n, Filter{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(all[max(0, len(all)-n):], told(got), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("last %d: %s", n, diff)
-		}
-	}
-	got, err := Tail(dir, 5, Filter{Record: "r0-3"})
-	if err != nil || len(got) != 1 {
-		t.Errorf("filtered: %v, %v", told(got), err)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestExampleShowsEveryMember(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for member := range Variables() {
+	for member := range variables() {
 		name := member[strings.LastIndexByte(member, '.')+1:]
 		if !strings.Contains(string(raw), " "+name+":") && !strings.Contains(string(raw), "\n"+name+":") {
 			t.Errorf("the example does not show %s", member)
@@ -198,8 +198,17 @@ func TestLists(t *testing.T) {
 }
 
 // Every member can be set by its variable, and by nothing else's.
+// variables returns the environment variable of each member, by member path.
+func variables() map[string]string {
+	c, all := Default(), map[string]string{}
+	for _, l := range c.leaves() {
+		all[l.path] = l.env()
+	}
+	return all
+}
+
 func TestEveryVariableSetsItsMember(t *testing.T) {
-	for member, variable := range Variables() {
+	for member, variable := range variables() {
 		c := Default()
 		before := c.leaves()
 		value := "7m"

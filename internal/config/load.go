@@ -232,15 +232,6 @@ func leavesOf(v reflect.Value, prefix string) []leaf {
 	return all
 }
 
-// Variables returns the environment variable of each member, by member path.
-func Variables() map[string]string {
-	c, all := Default(), map[string]string{}
-	for _, l := range c.leaves() {
-		all[l.path] = l.env()
-	}
-	return all
-}
-
 func (c *Config) readEnv(environ []string, bad *Invalid) {
 	leaves := c.leaves()
 	for _, pair := range environ {

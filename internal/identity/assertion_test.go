@@ -115,12 +115,7 @@ func (r *realm) confused(p pair, claims claimSet) string {
 	key := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", p.kid))
 	r.must(err)
-	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(p.sign(r.t, claims), ".")[1])
-	signed, err := signer.Sign(payload)
-	r.must(err)
-	text, err := signed.CompactSerialize()
-	r.must(err)
-	return text
+	return r.signWith(signer, p, claims)
 }
 
 // embedded signs with a key that stands in the header itself.

@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"strongroom/internal/strict"
 )
 
 // Bounds of definitions.
@@ -103,67 +101,32 @@ type Budget struct {
 	Exhausted Exhausted `json:"when_exhausted"`
 }
 
-// Issue is one thing that is wrong with a definition.
-type Issue struct {
-	Pointer string // JSON Pointer (RFC 6901) into the definition
-	Detail  string // a sentence that repeats nothing of it
-}
-
-// Invalid is the error of Parse: everything that is wrong.
-type Invalid struct{ Issues []Issue }
-
-// Error names the first issue and how many there are.
-func (e *Invalid) Error() string {
-	return fmt.Sprintf("limits: invalid definition (%d): %q: %s", len(e.Issues), e.Issues[0].Pointer, e.Issues[0].Detail)
-}
-
-func (e *Invalid) add(pointer, detail string) {
-	e.Issues = append(e.Issues, Issue{pointer, detail})
-}
-
-// Parse reads a definition from JSON. It is strict; its error is an *Invalid.
+// Parse reads a definition from JSON. It is strict; its error is a *strict.Invalid.
 func Parse(raw []byte) (*Definition, error) {
-	if len(raw) > maxText {
-		return nil, &Invalid{[]Issue{{"", "a limit has at most 16 KiB"}}}
-	}
 	var d Definition
-	if err := json.Unmarshal(raw, &d, json.RejectUnknownMembers(true)); err != nil {
-		return nil, &Invalid{[]Issue{decodeIssue(err)}}
+	if err := strict.Decode(raw, "limit", maxText, &d); err != nil {
+		return nil, err
 	}
-	var bad Invalid
-	d.check(&bad)
-	if len(bad.Issues) > 0 {
-		return nil, &bad
+	bad := &strict.Invalid{What: "limit"}
+	d.check(bad)
+	if err := bad.Err(); err != nil {
+		return nil, err
 	}
 	return &d, nil
 }
 
-func decodeIssue(err error) Issue {
-	var syntactic *jsontext.SyntacticError
-	var semantic *json.SemanticError
-	switch {
-	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
-		return Issue{string(semantic.JSONPointer), "is not a member of a limit"}
-	case errors.As(err, &semantic):
-		return Issue{string(semantic.JSONPointer), "has the wrong type, or is no duration"}
-	case errors.As(err, &syntactic):
-		return Issue{string(syntactic.JSONPointer), "is not well-formed, or there twice"}
-	}
-	return Issue{"", "is not well-formed"}
-}
-
-func (d *Definition) check(bad *Invalid) {
+func (d *Definition) check(bad *strict.Invalid) {
 	switch d.Per {
 	case PerClient, PerRole, InTotal:
 	case PerAddress:
 		if len(d.Clients)+len(d.Roles) > 0 {
-			bad.add("/per", "addresses are counted before the client is known: leave clients and roles out")
+			bad.Add("/per", "addresses are counted before the client is known: leave clients and roles out")
 		}
 	default:
-		bad.add("/per", "must be client, role, address or total")
+		bad.Add("/per", "must be client, role, address or total")
 	}
 	if len(d.Description) > 1024 {
-		bad.add("/description", "has at most 1024 bytes")
+		bad.Add("/description", "has at most 1024 bytes")
 	}
 	d.checkSelectors(bad)
 	d.checkWindows(bad)
@@ -173,14 +136,14 @@ func (d *Definition) check(bad *Invalid) {
 	}
 }
 
-func (d *Definition) checkSelectors(bad *Invalid) {
+func (d *Definition) checkSelectors(bad *strict.Invalid) {
 	each := func(member string, list []string, ok func(string) bool, detail string) {
 		if len(list) > maxSelectors {
-			bad.add("/"+member, "has at most "+strconv.Itoa(maxSelectors)+" members")
+			bad.Add("/"+member, "has at most "+strconv.Itoa(maxSelectors)+" members")
 		}
 		for i, text := range list {
 			if !ok(text) {
-				bad.add(fmt.Sprintf("/%s/%d", member, i), detail)
+				bad.Add(fmt.Sprintf("/%s/%d", member, i), detail)
 			}
 		}
 	}
@@ -192,15 +155,15 @@ func (d *Definition) checkSelectors(bad *Invalid) {
 
 // checkConnection keeps limits of connections apart: they are judged before there
 // is a request.
-func (d *Definition) checkConnection(bad *Invalid) {
+func (d *Definition) checkConnection(bad *strict.Invalid) {
 	if !slices.Contains(d.Routes, "connection") {
 		return
 	}
 	if len(d.Routes) > 1 || len(d.RequestBytes)+len(d.ResponseBytes) > 0 || d.Exposure != nil {
-		bad.add("/routes", "a limit of connections is for nothing else, and counts requests and concurrency alone")
+		bad.Add("/routes", "a limit of connections is for nothing else, and counts requests and concurrency alone")
 	}
 	if d.Per != PerAddress && d.Per != InTotal || len(d.Clients)+len(d.Roles) > 0 {
-		bad.add("/per", "connections are counted by address or in total")
+		bad.Add("/per", "connections are counted by address or in total")
 	}
 }
 
@@ -212,50 +175,50 @@ func validGlob(s string) bool {
 	return s != "" && len(s) <= 128 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-*") == ""
 }
 
-func (d *Definition) checkWindows(bad *Invalid) {
+func (d *Definition) checkWindows(bad *strict.Invalid) {
 	all := len(d.Requests) + len(d.RequestBytes) + len(d.ResponseBytes)
 	if all > maxWindows {
-		bad.add("", "a limit has at most "+strconv.Itoa(maxWindows)+" windows")
+		bad.Add("", "a limit has at most "+strconv.Itoa(maxWindows)+" windows")
 	}
 	if all == 0 && d.Concurrency == 0 && d.Exposure == nil {
-		bad.add("", "name at least one of requests, request_bytes, response_bytes, concurrency and exposure")
+		bad.Add("", "name at least one of requests, request_bytes, response_bytes, concurrency and exposure")
 	}
 	if d.Concurrency > maxCount {
-		bad.add("/concurrency", "is out of range")
+		bad.Add("/concurrency", "is out of range")
 	}
 	checkWindows(bad, "/requests", d.Requests, maxCount)
 	checkWindows(bad, "/request_bytes", d.RequestBytes, maxCount*byteUnit)
 	checkWindows(bad, "/response_bytes", d.ResponseBytes, maxCount*byteUnit)
 }
 
-func checkWindows(bad *Invalid, pointer string, list []Window, most uint64) {
+func checkWindows(bad *strict.Invalid, pointer string, list []Window, most uint64) {
 	for i, w := range list {
 		at := fmt.Sprintf("%s/%d", pointer, i)
 		if w.Limit < 1 || w.Limit > most {
-			bad.add(at+"/limit", "must be from 1 to "+strconv.FormatUint(most, 10))
+			bad.Add(at+"/limit", "must be from 1 to "+strconv.FormatUint(most, 10))
 		}
 		if d := time.Duration(w.Window); d < time.Second || d > maxSpan || d%time.Second != 0 {
-			bad.add(at+"/window", "must be whole seconds, from 1s to 744h")
+			bad.Add(at+"/window", "must be whole seconds, from 1s to 744h")
 		}
 		if slices.ContainsFunc(list[:i], func(o Window) bool { return o.Window == w.Window }) {
-			bad.add(at+"/window", "stands there twice")
+			bad.Add(at+"/window", "stands there twice")
 		}
 	}
 }
 
-func (d *Definition) checkExposure(bad *Invalid) {
+func (d *Definition) checkExposure(bad *strict.Invalid) {
 	b := d.Exposure
 	if d.Per != PerClient {
-		bad.add("/exposure", "is counted for each client: per must be client")
+		bad.Add("/exposure", "is counted for each client: per must be client")
 	}
 	if len(d.Routes)+len(d.Addresses) > 0 {
-		bad.add("/exposure", "counts whatever the route and the address: leave both out")
+		bad.Add("/exposure", "counts whatever the route and the address: leave both out")
 	}
 	if len(b.Records)+len(b.Fields) == 0 || len(b.Records)+len(b.Fields) > 4 {
-		bad.add("/exposure", "has one to four windows of records and fields")
+		bad.Add("/exposure", "has one to four windows of records and fields")
 	}
 	if b.Exhausted != Mask && b.Exhausted != Refuse && b.Exhausted != Throttle {
-		bad.add("/exposure/when_exhausted", "must be mask, refuse or throttle")
+		bad.Add("/exposure/when_exhausted", "must be mask, refuse or throttle")
 	}
 	checkWindows(bad, "/exposure/records", b.Records, maxCount)
 	checkWindows(bad, "/exposure/fields", b.Fields, maxCount)
