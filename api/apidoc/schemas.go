@@ -77,7 +77,7 @@ func problemMembers() obj {
 func recordSchemas() obj {
 	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}
 	input := obj{"fields": obj{"type": "object", "description": "As the collection's schema says."}, "labels": mapOf(obj{"type": "string"}),
-		"valid_until": timeOrNull, "erase_at": timeOrNull}
+		"valid_until": timeOrNull, "erase_at": all(timeOrNull, obj{"description": "When the record is erased. To change it on a record that is there needs the action erase."})}
 	patch := all(input, obj{"labels": mapOf(obj{"type": []string{"string", "null"}})})
 	meta := obj{"id": obj{"type": "string"}, "revision": whole(0), "created_at": instant(), "updated_at": instant()}
 	needed := []string{"fields"}
