@@ -233,7 +233,6 @@ func forbiddenDetail(pointer string) string {
 	return "this client may not write it"
 }
 
-
 func (p *problem) add(issues []schema.Issue) {
 	for n, i := range issues {
 		if n == maxIssues {
