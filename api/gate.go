@@ -219,10 +219,10 @@ func (s *Server) front(next http.Handler) http.Handler {
 }
 
 // blockedStranger reports whether a request without an Authorization header is
-// to be turned away. A token request may name its client in the body: it is
-// judged when that is known.
+// to be turned away. One to the OAuth endpoints may name its client in the body:
+// it is judged when that is known.
 func (s *Server) blockedStranger(r *http.Request) bool {
-	return r.URL.Path != "/oauth2/token" && s.Gate.Guard.Blocked(s.origin(r)) > 0
+	return !strings.HasPrefix(r.URL.Path, "/oauth2/") && s.Gate.Guard.Blocked(s.origin(r)) > 0
 }
 
 // encoded is an answer that is always the same, but for the id of the request.

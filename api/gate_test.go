@@ -125,6 +125,27 @@ func TestStoryOfNoise(t *testing.T) {
 	}
 }
 
+// A client that has been here gets on with all three OAuth endpoints while what
+// somebody else did at its address blocks strangers there.
+func TestStoryOfAClientAtABlockedAddress(t *testing.T) {
+	h := newGatedHouse(t)
+	h.root.do("PUT", "/v1/clients/honest", `{"roles":[]}`).want(201)
+	secret := h.root.do("POST", "/v1/clients/honest/secrets", `{}`).want(201).text("client_secret")
+	token := h.signIn("honest", secret)
+	for range 500 {
+		h.gate.Guard.Failed("", loopback(t, h))
+	}
+	h.as("").do("GET", customers+"/records", "").refused(429, "too_many_failures")
+	h.signIn("honest", secret)
+	form := "client_id=honest&client_secret=" + secret + "&token=" + token
+	h.as("").do("POST", "/oauth2/introspect", form, "Content-Type", mediaForm).want(200).has(`"active":true`)
+	h.as("").do("POST", "/oauth2/revoke", form, "Content-Type", mediaForm).want(200)
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+		body := "grant_type=client_credentials&client_id=other&client_secret=guess&token=" + token
+		h.as("").do("POST", path, body, "Content-Type", mediaForm).refused(429, "too_many_failures")
+	}
+}
+
 func loopback(t *testing.T, h *house) (a netip.Addr) {
 	t.Helper()
 	r, err := http.NewRequest("GET", h.web.URL, nil)
