@@ -159,9 +159,10 @@ func (c *call) leave(took time.Duration) {
 }
 
 // partWith ends the connection of a stranger that was refused: to come again
-// costs another one, of which there are limits.
+// costs another one, of which there are limits. A proxy's connection carries
+// others too, and stays.
 func (c *call) partWith(code string) {
-	known := c.who != nil || c.s.Gate == nil || c.s.Tokens.Known(bearer(c.r.Header))
+	known := c.who != nil || c.s.Gate == nil || c.s.proxied(c.r) || c.s.Tokens.Known(bearer(c.r.Header))
 	switch code {
 	case "rate_limited", "too_many_failures", "overloaded":
 		if !known {
@@ -196,8 +197,9 @@ func (b *countedBody) Read(p []byte) (int, error) {
 
 // front turns strangers away at the least cost, before a request has a name or
 // a route: those from a blocked address, and all when there is no room. The
-// answer was encoded when the server was made, and ends the connection: to come
-// again costs another one, of which there are limits too.
+// answer was encoded when the server was made, and ends the connection, unless
+// that is a proxy's: to come again costs another one, of which there are limits
+// too.
 func (s *Server) front(next http.Handler) http.Handler {
 	if s.Gate == nil {
 		return next
@@ -207,10 +209,10 @@ func (s *Server) front(next http.Handler) http.Handler {
 		if r.Header["Authorization"] == nil && r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
 			switch {
 			case s.blockedStranger(r):
-				blocked.send(w)
+				blocked.send(w, r)
 				return
 			case !s.Gate.Shedder.Stranger():
-				full.send(w)
+				full.send(w, r)
 				return
 			}
 		}
@@ -250,10 +252,13 @@ func (s *Server) turnedAway(err error) *encoded {
 	return &encoded{s, p.Code, p.Status, h, before, after}
 }
 
-func (e *encoded) send(w http.ResponseWriter) {
+func (e *encoded) send(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	for name, values := range e.header {
 		h[name] = values
+	}
+	if e.s.proxied(r) {
+		delete(h, "Connection")
 	}
 	id := uid.New().String()
 	h["X-Request-Id"] = []string{id}

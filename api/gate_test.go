@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -143,6 +144,38 @@ func TestStoryOfAClientAtABlockedAddress(t *testing.T) {
 	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
 		body := "grant_type=client_credentials&client_id=other&client_secret=guess&token=" + token
 		h.as("").do("POST", path, body, "Content-Type", mediaForm).refused(429, "too_many_failures")
+	}
+}
+
+// Who is blocked behind a proxy must not have the proxy's connections closed,
+// over HTTP/2 with everybody's requests on them, nor use up how many it may open.
+func TestAProxysConnectionOutlivesAStranger(t *testing.T) {
+	h := newGatedHouse(t)
+	h.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+	from := func(remote, token string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", customers+"/records", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-For", "203.0.113.9")
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		h.server.Handler().ServeHTTP(w, r)
+		return w
+	}
+	for range 500 {
+		h.gate.Guard.Failed("", netip.MustParseAddr("203.0.113.9"))
+	}
+	h.gate.Guard.Try(netip.MustParseAddr("203.0.113.9")) // the one unknown token that is let through
+	for _, token := range []string{"", "ey.unknown.token"} {
+		w := from("10.0.0.5:80", token)
+		if w.Code != 429 || w.Header().Get("Connection") != "" {
+			t.Errorf("by a proxy with %q: %d, Connection %q", token, w.Code, w.Header().Get("Connection"))
+		}
+		w = from("203.0.113.9:80", token)
+		if w.Code != 429 || w.Header().Get("Connection") != "close" {
+			t.Errorf("directly with %q: %d, Connection %q", token, w.Code, w.Header().Get("Connection"))
+		}
 	}
 }
 

@@ -95,7 +95,8 @@ func TestStoryOfAServiceThatReadsItsFields(t *testing.T) {
 	for _, path := range []string{place, customers + "/records/absent", acme + "/collections/absent/records/r"} {
 		stranger.do("GET", path, "").refused(403, "forbidden")
 	}
-	if log := h.log.text(); strings.Contains(log, "ada@") || strings.Contains(log, "4242") || strings.Contains(log, "cust-42") {
+	log := h.log.text() // a shorter part of the card could stand in a port or an id
+	if strings.Contains(log, "ada@") || strings.Contains(log, "4242424242424242") || strings.Contains(log, "cust-42") {
 		t.Error("a value is in the log")
 	}
 }
