@@ -9,3 +9,11 @@ type EndedForTest struct{ e endedTokens }
 func (t *EndedForTest) Add(id string, owner uid.UID) error {
 	return t.e.add(id, endedDoc{Owner: owner, Once: true}, true)
 }
+
+// ControlKinds returns the kinds of control values that fsck knows.
+func ControlKinds() (kinds []string) {
+	for _, k := range planeKinds {
+		kinds = append(kinds, k.kind)
+	}
+	return kinds
+}

@@ -14,6 +14,7 @@ import (
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/kv"
 	"strongroom/vaultkeys"
@@ -47,6 +48,7 @@ func empty(t testing.TB) *rich {
 		Engine: r.engine, Keys: r.keys, Audit: log, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Now: func() time.Time { r.now = r.now.Add(time.Millisecond); return r.now },
 	}
+	r.deps.Counting = limits.New(r.deps.Now)
 	need(t, store.Init(always, r.deps, store.InitOptions{Dev: true}))
 	r.Store = open(t, r.deps)
 	return r
@@ -104,7 +106,18 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
+	r.fillLimits(t)
 	r.fillGovernance(t)
+}
+
+// fillLimits has a budget, of which something is used.
+func (r *rich) fillLimits(t testing.TB) {
+	t.Helper()
+	_, _, err := r.PutLimit(always, anyone(), "reads", []byte(`{"per":"client","exposure":{"records":[{"limit":9,"window":"24h"}],"when_exhausted":"mask"}}`), store.Precondition{})
+	need(t, err)
+	_, err = r.GetRecord(always, anyone(), store.RecordRef{CollectionRef: in("acme", "customers"), Record: "rec-0"}, store.ReadOptions{})
+	need(t, err)
+	need(t, r.SaveCounts(always))
 }
 
 // fillGovernance has a change and an approval wait, and the glass broken.
@@ -199,6 +212,17 @@ func TestFsckClean(t *testing.T) {
 	if calls == 0 || done != all || done != 18 {
 		t.Errorf("progress ended at %d of %d after %d calls", done, all, calls)
 	}
+	kinds := map[string]bool{}
+	for _, e := range r.engine.entries() {
+		if kind, _, _ := bytes.Cut(e.Key, []byte{0}); e.Table == kv.Control {
+			kinds[string(kind)] = true
+		}
+	}
+	for _, kind := range store.ControlKinds() {
+		if !kinds[kind] && kind != "purge" {
+			t.Errorf("the store of these tests has no control value of the kind %s", kind)
+		}
+	}
 	for _, table := range kv.Tables() {
 		if len(r.engine.tables[table].keys) == 0 {
 			t.Errorf("the store of these tests has nothing in table %s", table)
@@ -207,7 +231,7 @@ func TestFsckClean(t *testing.T) {
 }
 
 // alone are the kinds of control values that nothing refers to.
-var alone = []string{"role", "signing-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass"}
+var alone = []string{"role", "signing-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count"}
 
 // unseen names what fsck can't see from the disk alone, by table and what was
 // done: entries that nothing else refers to, and bytes that nothing vouches for.
