@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
+	"strongroom/internal/access"
 	"strongroom/internal/limits"
 	"strongroom/store"
 )
@@ -48,3 +50,39 @@ func TestABudgetCountsFieldsThatWereSplitSince(t *testing.T) {
 		})
 	}
 }
+
+// Beyond a budget that masks, a client is shown redacted values: written back
+// with the rest of the record they must not take the place of the true ones.
+func TestARedactedRecordWrittenBackDestroysNothing(t *testing.T) {
+	ctx := context.Background()
+	w, _ := counted(t)
+	w.limit("reads", `{"per":"client","clients":["clerk"],"exposure":{"records":[{"limit":1,"window":"1h"}],"when_exhausted":"mask"}}`)
+	clerk := w.client("clerk", `{"rules":[{"integrations":["acme"],"collections":["customers"],"actions":["read","update","create"],
+		"read":{"email":"clear","amount":"clear"},"write":["email","amount"]}]}`)
+	first, second := w.create(fullRecord), w.create(fullRecord2)
+	w.read(clerk, first)
+	shown := w.read(clerk, second)
+	if shown != `{"email":"****","amount":"****"}` {
+		t.Fatalf("beyond the budget it shows %s", shown)
+	}
+	for name, write := range map[string]func(fields string) error{
+		"PUT":   func(fields string) error { return w.put(clerk, second, fields) },
+		"PATCH": func(fields string) error { return w.patch(clerk, second, fields) },
+		"create": func(fields string) error {
+			_, err := w.CreateRecord(ctx, clerk, customers, input(fields), store.WriteOptions{})
+			return err
+		},
+	} {
+		if err := write(`{"email":"****"}`); !errors.Is(err, store.ErrForbidden) {
+			t.Errorf("%s of what it read: %v", name, err)
+		}
+	}
+	w.must(w.patch(clerk, second, `{"email":"new@example.com"}`))
+	if got := w.emailOf(second); got != `"new@example.com"` {
+		t.Errorf("the email is %s", got)
+	}
+	unbounded := w.may("unbounded", []access.Action{access.ActionRead, access.ActionUpdate})
+	w.must(w.patch(unbounded, second, `{"email":"****"}`)) // stars are a value like any other
+}
+
+const fullRecord2 = `{"email":"bob@example.com","amount":2}`
