@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
@@ -56,10 +57,10 @@ func TestALongJobEndsWithWhatItWasAllowedBy(t *testing.T) {
 			return err
 		},
 		"import": func(w *world, c store.Caller, meanwhile func()) error {
-			return w.haul(c, store.ImportOptions{}, meanwhile)
+			return w.haul(c, store.ImportOptions{}, 6, meanwhile)
 		},
 		"import of upserts": func(w *world, c store.Caller, meanwhile func()) error {
-			return w.haul(c, store.ImportOptions{Upsert: true, Key: "external_id", OnConflict: store.Merge}, meanwhile)
+			return w.haul(c, store.ImportOptions{Upsert: true, Key: "external_id", OnConflict: store.Merge}, 6, meanwhile)
 		},
 	}
 	for how, end := range ends {
@@ -67,7 +68,7 @@ func TestALongJobEndsWithWhatItWasAllowedBy(t *testing.T) {
 			t.Run(what+" and "+how, func(t *testing.T) {
 				w := newWorld(t, storetest.Options{})
 				if what == "export" {
-					w.must(w.haul(w.root, store.ImportOptions{}, func() {}))
+					w.must(w.haul(w.root, store.ImportOptions{}, 520, func() {}))
 				}
 				c := *w.client("hauler", hauls)
 				c.TokenID = "t1"
@@ -82,15 +83,20 @@ func TestALongJobEndsWithWhatItWasAllowedBy(t *testing.T) {
 	}
 }
 
-// haul imports some chunks of lines; meanwhile runs when the first is stored.
-func (w *world) haul(c store.Caller, o store.ImportOptions, meanwhile func()) error {
-	const lines = 520
+// haul imports lines, few of them so long that two make a chunk; meanwhile runs
+// when the first is stored.
+func (w *world) haul(c store.Caller, o store.ImportOptions, lines int, meanwhile func()) error {
 	n, told := 0, false
+	blanks := bytes.Repeat([]byte{' '}, 300<<10)
+	if lines > 100 {
+		blanks = nil
+	}
 	next := func() (store.ImportLine, bool) {
 		n++
-		return store.ImportLine{Number: n, Raw: fmt.Appendf(nil, `{"email":"i@b.c","external_id":"h%d"}`, n)}, n <= lines
+		raw := fmt.Appendf(nil, `{"email":"i@b.c","external_id":"h%d"}`, n)
+		return store.ImportLine{Number: n, Raw: append(raw, blanks...)}, n <= lines
 	}
-	o.Decode = func(raw []byte) (store.RecordInput, error) { return input(string(raw)), nil }
+	o.Decode = func(raw []byte) (store.RecordInput, error) { return input(string(bytes.TrimSpace(raw))), nil }
 	return w.ImportRecords(context.Background(), c, customers, o, next, func(store.ImportResult) error {
 		if !told {
 			told = true
@@ -104,7 +110,7 @@ func (w *world) haul(c store.Caller, o store.ImportOptions, meanwhile func()) er
 func TestALongJobStaysWithinItsScope(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t, storetest.Options{})
-	w.must(w.haul(w.root, store.ImportOptions{}, func() {}))
+	w.must(w.haul(w.root, store.ImportOptions{}, 520, func() {}))
 	full := w.client("hauler", `{"rules":[{"integrations":["acme"],"collections":["customers"],"actions":["export"],"read":{"email":"clear"}}]}`)
 	scope, err := access.ParseScope("export:acme/customers")
 	w.must(err)
