@@ -38,6 +38,11 @@ func otherEnd(r *http.Request) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
+// proxied reports whether the connection is a trusted proxy's.
+func (s *Server) proxied(r *http.Request) bool {
+	return len(s.TrustedProxies) > 0 && s.trusted(otherEnd(r))
+}
+
 func (s *Server) trusted(a netip.Addr) bool {
 	for _, network := range s.TrustedProxies {
 		if network.Contains(a) {

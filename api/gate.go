@@ -175,11 +175,12 @@ func (c *call) leave(took time.Duration) {
 }
 
 // partWith ends the connection of a stranger that was refused: to come again
-// costs another one, of which there are limits.
+// costs another one, of which there are limits. A proxy's connection carries
+// others too, and stays.
 func (c *call) partWith(code string) {
 	switch code {
 	case "rate_limited", "too_many_failures", "overloaded":
-		if c.s.Gate != nil && !c.isKnown() {
+		if c.s.Gate != nil && !c.s.proxied(c.r) && !c.isKnown() {
 			c.w.Header()["Connection"] = headerClose
 		}
 	}
@@ -221,8 +222,9 @@ func (b *countedBody) Read(p []byte) (int, error) {
 
 // front turns strangers away at the least cost, before a request has a name or
 // a route: those from a blocked address, and all when there is no room. The
-// answer was encoded when the server was made, and ends the connection: to come
-// again costs another one, of which there are limits too.
+// answer was encoded when the server was made, and ends the connection, unless
+// that is a proxy's: to come again costs another one, of which there are limits
+// too.
 func (s *Server) front(next http.Handler) http.Handler {
 	if s.Gate == nil {
 		return next
@@ -232,10 +234,10 @@ func (s *Server) front(next http.Handler) http.Handler {
 		if r.Header["Authorization"] == nil && r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
 			switch {
 			case s.blockedStranger(r):
-				blocked.send(w)
+				blocked.send(w, r)
 				return
 			case !s.Gate.Shedder.Stranger():
-				full.send(w)
+				full.send(w, r)
 				return
 			}
 		}
@@ -244,10 +246,10 @@ func (s *Server) front(next http.Handler) http.Handler {
 }
 
 // blockedStranger reports whether a request without an Authorization header is
-// to be turned away. A token request may name its client in the body: it is
-// judged when that is known.
+// to be turned away. One to the OAuth endpoints may name its client in the body:
+// it is judged when that is known.
 func (s *Server) blockedStranger(r *http.Request) bool {
-	return r.URL.Path != "/oauth2/token" && s.Gate.Guard.Blocked(s.origin(r)) > 0
+	return !strings.HasPrefix(r.URL.Path, "/oauth2/") && s.Gate.Guard.Blocked(s.origin(r)) > 0
 }
 
 // encoded is an answer that is always the same, but for the id of the request.
@@ -275,10 +277,13 @@ func (s *Server) turnedAway(err error) *encoded {
 	return &encoded{s, p.Code, p.Status, h, before, after}
 }
 
-func (e *encoded) send(w http.ResponseWriter) {
+func (e *encoded) send(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	for name, values := range e.header {
 		h[name] = values
+	}
+	if e.s.proxied(r) {
+		delete(h, "Connection")
 	}
 	id := uid.New().String()
 	h["X-Request-Id"] = []string{id}

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -122,6 +123,59 @@ func TestStoryOfNoise(t *testing.T) {
 	}
 	if unknown == 0 {
 		t.Error("any number of unknown tokens is verified for a blocked address")
+	}
+}
+
+// A client that has been here gets on with all three OAuth endpoints while what
+// somebody else did at its address blocks strangers there.
+func TestStoryOfAClientAtABlockedAddress(t *testing.T) {
+	h := newGatedHouse(t)
+	h.root.do("PUT", "/v1/clients/honest", `{"roles":[]}`).want(201)
+	secret := h.root.do("POST", "/v1/clients/honest/secrets", `{}`).want(201).text("client_secret")
+	token := h.signIn("honest", secret)
+	for range 500 {
+		h.gate.Guard.Failed("", loopback(t, h))
+	}
+	h.as("").do("GET", customers+"/records", "").refused(429, "too_many_failures")
+	h.signIn("honest", secret)
+	form := "client_id=honest&client_secret=" + secret + "&token=" + token
+	h.as("").do("POST", "/oauth2/introspect", form, "Content-Type", mediaForm).want(200).has(`"active":true`)
+	h.as("").do("POST", "/oauth2/revoke", form, "Content-Type", mediaForm).want(200)
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+		body := "grant_type=client_credentials&client_id=other&client_secret=guess&token=" + token
+		h.as("").do("POST", path, body, "Content-Type", mediaForm).refused(429, "too_many_failures")
+	}
+}
+
+// Who is blocked behind a proxy must not have the proxy's connections closed,
+// over HTTP/2 with everybody's requests on them, nor use up how many it may open.
+func TestAProxysConnectionOutlivesAStranger(t *testing.T) {
+	h := newGatedHouse(t)
+	h.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+	from := func(remote, token string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", customers+"/records", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-For", "203.0.113.9")
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		h.server.Handler().ServeHTTP(w, r)
+		return w
+	}
+	for range 500 {
+		h.gate.Guard.Failed("", netip.MustParseAddr("203.0.113.9"))
+	}
+	h.gate.Guard.Try(netip.MustParseAddr("203.0.113.9")) // the one unknown token that is let through
+	for _, token := range []string{"", "ey.unknown.token"} {
+		w := from("10.0.0.5:80", token)
+		if w.Code != 429 || w.Header().Get("Connection") != "" {
+			t.Errorf("by a proxy with %q: %d, Connection %q", token, w.Code, w.Header().Get("Connection"))
+		}
+		w = from("203.0.113.9:80", token)
+		if w.Code != 429 || w.Header().Get("Connection") != "close" {
+			t.Errorf("directly with %q: %d, Connection %q", token, w.Code, w.Header().Get("Connection"))
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func pendingOf(a *answer) *Pending {
 // Change is a change of access that waits for a second person, or did.
 type Change struct {
 	ID          string          `json:"id"`
-	Kind        string          `json:"kind"`   // put-role, delete-role, put-client, create-secret, put-issuer, put-collection, two-person
+	Kind        string          `json:"kind"`   // put-role, delete-role, put-client, create-secret, put-issuer, put-collection, put-limit, delete-limit, two-person
 	Target      string          `json:"target"` // kind/name
 	State       string          `json:"state"`  // pending, approved, rejected, withdrawn, expired
 	Requester   string          `json:"requester"`

@@ -186,7 +186,8 @@ func (s *Store) draftApproval(c Caller, spec ApprovalSpec) (doc approvalDoc, err
 		return doc, err
 	}
 	ref := CollectionRef{spec.Integration, spec.Collection}
-	sc, err := s.authorise(reader, access.ActionRead, ref)
+	reader.Purpose = spec.Purpose // what it asks with is not what it will read with
+	sc, err := s.authoriseAs(reader, access.ActionRead, ref, reader.ClientUID == c.ClientUID)
 	if err != nil {
 		return doc, err
 	}
@@ -205,10 +206,12 @@ func (s *Store) draftApproval(c Caller, spec ApprovalSpec) (doc approvalDoc, err
 	}, nil
 }
 
-// readerOf returns the client that an approval is asked for.
-func (s *Store) readerOf(c Caller, name string) (Caller, error) {
+// readerOf returns the client that an approval is asked for, as a principal that
+// the caller of this may change.
+func (s *Store) readerOf(c Caller, name string) (*access.Principal, error) {
 	if name == "" || name == c.Client {
-		return c, nil
+		reader := *c
+		return &reader, nil
 	}
 	if err := authoriseControl(c, access.ManageClients); err != nil {
 		return nil, err

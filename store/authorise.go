@@ -27,13 +27,19 @@ type scope struct {
 // rule lets near it learns that it does not. Where a rule depends on the record
 // the action is allowed for now: who goes on settles the decision.
 func (s *Store) authorise(c Caller, action access.Action, ref CollectionRef) (scope, error) {
+	return s.authoriseAs(c, action, ref, true)
+}
+
+// authoriseAs is authorise for a client that may be another than who asks: its
+// request is not there yet, and what depends on it is allowed for now.
+func (s *Store) authoriseAs(c Caller, action access.Action, ref CollectionRef, asks bool) (scope, error) {
 	cat := s.catalog.Load()
 	coll := cat.collectionOf(ref)
 	if coll == nil {
 		return scope{}, cat.missing(c, action, ref)
 	}
 	sc := scope{catalog: cat, collection: coll, decision: cat.decide(c.Policy, coll), caller: c, spending: s.spendingOf(c), permit: allowsPurpose(c)}
-	if !sc.decision.Settled() {
+	if asks && !sc.decision.Settled() {
 		sc.at = s.now()
 		sc.decision = sc.decision.ForRequest(&access.Facts{Who: c, At: sc.at})
 	}

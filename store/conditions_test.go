@@ -24,7 +24,9 @@ func (w *world) tenant(name, owner string, roles ...string) store.Caller {
 	if len(roles) == 0 {
 		roles = []string{tenantRole}
 	}
-	return labelled(w.client(name, roles...), owner)
+	c := w.client(name, roles...)
+	w.assign(name, map[string]string{"owner": owner}, c.Roles...)
+	return w.again(c)
 }
 
 // labelled returns the caller with the label owner.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -105,6 +106,19 @@ func (w *writer) fresh(id string, in RecordInput) (draft, error) {
 	d := draft{id: id, values: values, created: w.now, updated: w.now, isNew: true, decision: w.sc.decision}
 	return d, w.attributes(&d, nil, in)
 }
+
+// anew drafts a record on an id that no reader finds one by. Where a deleted one
+// can still be brought back, only who may erase it takes its place.
+func (w *writer) anew(id string, f *found, in RecordInput) (draft, error) {
+	if f.undeletable(w.now) && !w.sc.on(id, f.revision.header.labels).allows(access.ActionErase) {
+		return draft{}, errDeletedHere
+	}
+	return w.fresh(id, in)
+}
+
+// errDeletedHere comes when a record is to be made in the place of a deleted one
+// that can be brought back.
+var errDeletedHere = fmt.Errorf("%w: a deleted record is kept here; undelete it, or expunge it", ErrConflict)
 
 // replacing drafts what a PUT makes of a record: the caller's fields are as it
 // says, those that it may not write are carried over.
@@ -215,14 +229,15 @@ func (w *writer) labelsNamed(in RecordInput, f *found) []string {
 	}
 	named := map[string]bool{}
 	for key, value := range in.Labels {
-		if f == nil || !w.seesLabels() || !hasLabel(f.revision.header.labels, key, value) {
+		if f == nil || !w.seesHeader() || !hasLabel(f.revision.header.labels, key, value) {
 			named[key] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(named))
 }
 
-func (w *writer) seesLabels() bool {
+// seesHeader reports whether the caller is shown the labels and times of a record.
+func (w *writer) seesHeader() bool {
 	d := w.sc.decision
 	return d.Allows(access.ActionRead) || d.Allows(access.ActionList) || d.Allows(access.ActionSearch) || d.Allows(access.ActionExport)
 }
@@ -292,13 +307,38 @@ func (w *writer) attributes(d *draft, old *header, in RecordInput) (err error) {
 	if old != nil && !in.ValidUntil.Given {
 		d.validUntil = old.validUntil
 	}
-	if old != nil && !in.EraseAt.Given {
+	if old != nil {
 		d.eraseAt = old.eraseAt
+	}
+	if old != nil && in.EraseAt.Given {
+		if err := w.reschedule(d, old, in); err != nil {
+			return err
+		}
 	}
 	if in.EraseAt.Given && !d.eraseAt.IsZero() && !d.eraseAt.After(w.now) {
 		return invalid("/erase_at", "want a time in the future")
 	}
 	return checkTimes(d)
+}
+
+// reschedule sets the erase_at of a record that is there. Another one is for
+// whoever may erase the record: its time ends fields that the caller may not
+// write. To repeat what is shown, which can be the collection's, changes nothing
+// for a caller that is shown it.
+func (w *writer) reschedule(d *draft, old *header, in RecordInput) error {
+	switch given := micros(in.EraseAt.Time); {
+	case w.mayErase():
+		d.eraseAt = in.EraseAt.Time
+	case w.seesHeader() && (given == micros(old.eraseAt) || given == micros(w.sc.collection.eraseTime(old))):
+		d.eraseAt = old.eraseAt
+	default:
+		return &FieldsForbidden{Pointers: []string{"/erase_at"}}
+	}
+	return nil
+}
+
+func (w *writer) mayErase() bool {
+	return w.sc.decision.Allows(access.ActionErase) && (w.after == nil || w.after.Allows(access.ActionErase))
 }
 
 // labels returns the labels that a write leaves.

@@ -50,7 +50,7 @@ func (w *writer) mayWrite(v schema.Value, rest []schema.Value) bool {
 	if emptyParent(v) && hasNested(v.Path, rest) {
 		return true
 	}
-	if !w.mayWriteOne(v.Path) {
+	if !w.mayWriteOne(v.Path) || w.redactedBack(v) {
 		return false
 	}
 	if isObject(v.JSON) {
@@ -73,6 +73,13 @@ func (w *writer) mayWriteOne(path string) bool {
 	}
 	_, guarded := w.sc.collection.guards[path] // read masked without a permit
 	return d.Read(access.ActionRead, path).Kind != access.Masked && !guarded || d.MayWriteMasked(w.action, path)
+}
+
+// redactedBack reports whether a value is what a client is shown whose budget of
+// exposure is used up: one that writes back what it read would store that.
+func (w *writer) redactedBack(v schema.Value) bool {
+	return w.sc.spending != nil && w.sc.decision.Read(access.ActionRead, v.Path).Kind != access.None &&
+		bytes.Equal(v.JSON, access.Mask(nil, access.MaskRedact, nil, nil))
 }
 
 func emptyParent(v schema.Value) bool { return string(bytes.TrimSpace(v.JSON)) == "{}" }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/envelope"
@@ -62,11 +63,46 @@ func (s *Store) ExplainAccess(ctx context.Context, c Caller, q ExplainQuery) (ou
 	if err != nil {
 		return out, err
 	}
-	return Explanation{
+	decision := cat.decide(cl.policy, coll)
+	out = Explanation{
 		Client: cl.name, Disabled: cl.doc.Disabled, Roles: append([]string{}, cl.doc.Roles...),
 		Integration: q.Integration, Collection: q.Collection, Record: q.Record, Action: q.Action,
-		Explanation: cat.decide(cl.policy, coll).Explain(q.Action, coll.fields, facts),
-	}, nil
+		Explanation: decision.Explain(q.Action, coll.fields, facts),
+	}
+	if decision = decision.ForRequest(facts); facts.Labels != nil {
+		decision = decision.ForRecord(facts)
+	}
+	for i := range out.Fields {
+		if g, guarded := coll.guards[out.Fields[i].Path]; guarded {
+			g.explain(&out.Fields[i], decision, q)
+		}
+	}
+	return out, nil
+}
+
+// explain says of a field that asks for more than a role what is left without
+// it: the query names a purpose or none, and no approval. At best is with both.
+func (g guard) explain(f *access.FieldExplanation, d *access.Decision, q ExplainQuery) {
+	f.Needs = []string{"purpose"}
+	if g.approval {
+		f.Needs = append(f.Needs, "approval")
+	}
+	named := ValidPurpose(q.Purpose)
+	if g.approval || !named {
+		f.Grant = access.Restrained(d.Read(q.Action, f.Path), f.Mask).String()
+		f.Reason += " The field asks for more than a role, and is read as this says only with what it needs."
+	}
+	if g.approval && q.Action != access.ActionRead {
+		f.AtBest = access.Restrained(d.CouldRead(q.Action, f.Path), f.Mask).String()
+	}
+	f.Search, f.SearchAtBest = f.Search && !g.approval && named, f.SearchAtBest && !g.approval
+	f.Write = slices.DeleteFunc(f.Write, func(a access.Action) bool { return !d.MayWriteMasked(a, f.Path) })
+	if d.Settled() {
+		f.WriteAtBest = f.Write
+	}
+	if len(f.Write) == 0 && f.WriteReason == "" {
+		f.WriteReason = "The field is read masked without what it needs, and no rule names it in write: a mask must not be written back."
+	}
 }
 
 // explained finds what a query is about.

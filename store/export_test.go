@@ -49,3 +49,11 @@ func VerifyBackup(r io.Reader, identities ...age.Identity) (BackupInfo, error) {
 	}
 	return b.info(), nil
 }
+
+// ControlKinds returns the kinds of control values that fsck knows.
+func ControlKinds() (kinds []string) {
+	for _, k := range planeKinds {
+		kinds = append(kinds, k.kind)
+	}
+	return kinds
+}

@@ -36,12 +36,12 @@ func (s *Store) spendingOf(c Caller) *spending {
 }
 
 // claim charges the fields of a record that the viewer is about to open.
-func (sp *spending) claim(v *viewer, rev *revision) (masked bool, err error) {
+func (sp *spending) claim(v *viewer, paths []string) (masked bool, err error) {
 	if sp == nil {
 		return false, nil
 	}
-	fields := make([]string, 0, len(rev.header.fields))
-	for _, path := range rev.header.fields {
+	fields := make([]string, 0, len(paths))
+	for _, path := range paths {
 		if (v.wanted == nil || selected(v.wanted, path)) && v.may(path).Kind != access.None {
 			fields = append(fields, path)
 		}
@@ -76,10 +76,10 @@ func (sp *spending) settle(ctx context.Context) error {
 // isExhausted reports whether an error says that a budget is used up.
 func isExhausted(err error) bool { return errors.Is(err, limits.ErrExposure) }
 
-// redact shows what the caller may see of a record without opening any of it:
-// its budget is used up.
-func (v *viewer) redact(rev *revision) {
-	for _, path := range rev.header.fields {
+// redact shows what the caller may see of a record without a value of it: its
+// budget is used up.
+func (v *viewer) redact(paths []string) {
+	for _, path := range paths {
 		if grant, wanted := v.grant(path); wanted && grant.Kind != access.None {
 			v.add(path, nil, access.Grant{Kind: access.Masked, Mask: access.MaskRedact}, nil)
 		}

@@ -29,6 +29,17 @@ func TestFsckClean(t *testing.T) {
 	if calls == 0 || done != all || done != 18 {
 		t.Errorf("progress ended at %d of %d after %d calls", done, all, calls)
 	}
+	kinds := map[string]bool{}
+	for _, e := range r.engine.entries() {
+		if kind, _, _ := bytes.Cut(e.Key, []byte{0}); e.Table == kv.Control {
+			kinds[string(kind)] = true
+		}
+	}
+	for _, kind := range store.ControlKinds() {
+		if !kinds[kind] && kind != "purge" {
+			t.Errorf("the store of these tests has no control value of the kind %s", kind)
+		}
+	}
 	for _, table := range kv.Tables() {
 		if len(r.engine.tables[table].keys) == 0 {
 			t.Errorf("the store of these tests has nothing in table %s", table)
@@ -37,7 +48,7 @@ func TestFsckClean(t *testing.T) {
 }
 
 // alone are the kinds of control values that nothing refers to.
-var alone = []string{"role", "signing-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass"}
+var alone = []string{"role", "signing-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count"}
 
 // unseen names what fsck can't see from the disk alone, by table and what was
 // done: entries that nothing else refers to, and bytes that nothing vouches for.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 )
 
 // refusal is a sentinel that is an ErrForbidden with a sentence and a code of
@@ -16,8 +17,9 @@ func (r *refusal) Is(target error) bool { return target == ErrForbidden }
 
 var (
 	// ErrSelfEdit comes when a client would change itself or a role that it
-	// holds: wider or narrower, that is for another administrator to do.
-	ErrSelfEdit error = &refusal{"nobody changes itself, or a role that it holds: another administrator can"}
+	// holds, wider or narrower, or loosen a budget that bounds what it reads: that
+	// is for another administrator to do.
+	ErrSelfEdit error = &refusal{"nobody changes itself, a role that it holds, or a budget that bounds what it reads: another administrator can"}
 	// ErrSameHand comes when a client is to decide about what it asked for, or
 	// what somebody asked for who can have acted as it, or it as them.
 	ErrSameHand error = &refusal{"a second person has to decide: not who asked, nor who made it or was made by it"}
@@ -34,6 +36,17 @@ func (s *Store) ownRole(cat *catalog, c Caller, name string) error {
 // ownClient refuses that somebody changes itself.
 func (s *Store) ownClient(c Caller, name string) error {
 	if c.Client == name && !c.ClientUID.IsZero() {
+		return ErrSelfEdit
+	}
+	return nil
+}
+
+// ownLimit refuses that somebody who reads loosens a budget of its own.
+func (s *Store) ownLimit(cat *catalog, c Caller, old, next *limits.Definition) error {
+	if c.ClientUID.IsZero() || !limits.Loosens(old, next) || !old.Exposes(c.Client, c.Roles) {
+		return nil
+	}
+	if access.Wider(nil, s.holding(cat, c.Roles, nil).roles) {
 		return ErrSelfEdit
 	}
 	return nil

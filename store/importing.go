@@ -88,6 +88,21 @@ func (im *importer) prepareUpsert() (err error) {
 	return err
 }
 
+// renewUpsert authorises the upserts of a chunk, as authoriseAgain does.
+func (im *importer) renewUpsert() error {
+	if _, err := im.s.authoriseAgain(im.caller, access.ActionImport, im.ref); err != nil {
+		return err
+	}
+	c, err := im.s.renewed(im.caller)
+	if err != nil {
+		return err
+	}
+	u := im.upserter
+	op := im.s.start(c, u.op.action(), target{integration: im.ref.Integration, collection: im.ref.Collection})
+	im.upserter, err = im.s.upserter(op, im.ref, im.o.Key, im.o.OnConflict)
+	return err
+}
+
 // chunks reads lines and seals them, one chunk ahead of the one being stored.
 func (im *importer) chunks(next func() (ImportLine, bool)) <-chan []line {
 	out := make(chan []line)
@@ -194,7 +209,7 @@ func failAll(chunk []line, err error) {
 }
 
 func (im *importer) look() (sc scope, dom *envelope.Domain, floor uint64, err error) {
-	if sc, err = im.s.authorise(im.caller, access.ActionImport, im.ref); err != nil {
+	if sc, err = im.s.authoriseAgain(im.caller, access.ActionImport, im.ref); err != nil {
 		return
 	}
 	err = im.s.view(im.ctx, sc.collection.integration, func(tx kv.ReadTx, d *envelope.Domain) error {
@@ -227,7 +242,7 @@ func (im *importer) store(chunk []line) (uint64, error) {
 const headroom = 16
 
 func (im *importer) storeOnce(chunk []line) (stored uint64, err error) {
-	sc, err := im.s.authorise(im.caller, access.ActionImport, im.ref)
+	sc, err := im.s.authoriseAgain(im.caller, access.ActionImport, im.ref)
 	if err != nil {
 		return 0, err
 	}
@@ -308,6 +323,9 @@ func (im *importer) refuse(tx kv.ReadTx, sc scope, l *line) error {
 
 // storeUpserts runs the lines of a chunk as upserts, one after the other.
 func (im *importer) storeUpserts(chunk []line) (stored uint64, err error) {
+	if err := im.renewUpsert(); err != nil {
+		return 0, err
+	}
 	for i := range chunk {
 		l := &chunk[i]
 		if l.result.Err == nil {
@@ -327,7 +345,7 @@ func (im *importer) storeUpserts(chunk []line) (stored uint64, err error) {
 
 func (im *importer) upsertLine(l *line) {
 	u := *im.upserter
-	u.op = im.s.start(im.caller, im.upserter.op.action(), target{integration: im.ref.Integration, collection: im.ref.Collection})
+	u.op = im.s.start(im.upserter.op.caller, im.upserter.op.action(), target{integration: im.ref.Integration, collection: im.ref.Collection})
 	w := u.write(l.input, &claim{})
 	res, err := w.run(im.ctx)
 	u.op.entry.Record, u.op.entry.Revision = w.id, res.Revision

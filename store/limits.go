@@ -70,38 +70,57 @@ func (s *Store) PutLimit(ctx context.Context, c Caller, name string, raw []byte,
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
-	next, old, err := s.nextLimit(name, raw, def)
+	cat := s.catalog.Load()
+	next, ready, err := s.limitChange(cat, c, name, raw, def, p)
 	if err != nil {
 		return out, res, err
 	}
-	if err := p.check(next.version - 1); err != nil {
+	if s.waits(c, cat, func() bool { return limits.Loosens(cat.limits[name].definition(), def) }) {
+		return out, res, s.hold(ctx, op, changeDoc{Kind: changePutLimit, Name: name, Document: raw, Base: next.version - 1}, controlChange{})
+	}
+	if err := s.change(ctx, op, ready); err != nil {
 		return out, res, err
 	}
-	err = s.change(ctx, op, controlChange{
-		writes:  []controlWrite{{kind: kindLimit, id: name, replaces: next.version - 1, doc: next.doc}},
-		publish: func(cat *catalog) { cat.limits[name] = next; s.enforce(cat) },
-	})
-	if err != nil {
-		return out, res, err
-	}
-	return s.describeLimit(name, next), PutResult{Created: !old}, nil
+	return s.describeLimit(name, next), PutResult{Created: next.version == 1}, nil
 }
 
-func (s *Store) nextLimit(name string, raw []byte, def *limits.Definition) (next *limit, replaces bool, err error) {
-	cat := s.catalog.Load()
+// limitChange makes ready what saves a limit.
+func (s *Store) limitChange(cat *catalog, c Caller, name string, raw []byte, def *limits.Definition, p Precondition) (*limit, controlChange, error) {
+	if err := s.ownLimit(cat, c, cat.limits[name].definition(), def); err != nil {
+		return nil, controlChange{}, err
+	}
+	next, err := s.nextLimit(cat, name, raw, def)
+	if err != nil {
+		return nil, controlChange{}, err
+	}
+	return next, controlChange{
+		writes:  []controlWrite{{kind: kindLimit, id: name, replaces: next.version - 1, doc: next.doc}},
+		publish: func(cat *catalog) { cat.limits[name] = next; s.enforce(cat) },
+	}, p.check(next.version - 1)
+}
+
+func (s *Store) nextLimit(cat *catalog, name string, raw []byte, def *limits.Definition) (*limit, error) {
 	old := cat.limits[name]
 	switch {
 	case old == nil && cat.damage(kindLimit, name) != nil:
-		return nil, false, fmt.Errorf("%w: limit %s; delete it and put it again", ErrIntegrity, name)
+		return nil, fmt.Errorf("%w: limit %s; delete it and put it again", ErrIntegrity, name)
 	case old == nil && len(cat.limits) >= limits.MaxLimits:
-		return nil, false, fmt.Errorf("%w: a store has at most %d limits; delete one first", ErrConflict, limits.MaxLimits)
+		return nil, fmt.Errorf("%w: a store has at most %d limits; delete one first", ErrConflict, limits.MaxLimits)
 	}
 	now := s.now().UTC()
-	next = &limit{doc: limitDoc{Raw: raw, CreatedAt: now, UpdatedAt: now}, version: 1, def: def}
+	next := &limit{doc: limitDoc{Raw: raw, CreatedAt: now, UpdatedAt: now}, version: 1, def: def}
 	if old != nil {
 		next.version, next.doc.CreatedAt = old.version+1, old.doc.CreatedAt
 	}
-	return next, old != nil, nil
+	return next, nil
+}
+
+// definition returns what a limit says, nil of one that is not there.
+func (l *limit) definition() *limits.Definition {
+	if l == nil {
+		return nil
+	}
+	return l.def
 }
 
 func checkLimit(name string, raw []byte) (*limits.Definition, error) {
@@ -190,18 +209,35 @@ func (s *Store) DeleteLimit(ctx context.Context, c Caller, name string) (err err
 	}
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
-	version, err := s.storedVersion(ctx, kindLimit, name)
+	cat := s.catalog.Load()
+	ready, err := s.limitRemoval(ctx, cat, c, name, Precondition{})
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, op, controlChange{
+	// What a damaged one bounded nobody knows.
+	if s.waits(c, cat, func() bool { return cat.limits[name] == nil || limits.Loosens(cat.limits[name].def, nil) }) {
+		return s.hold(ctx, op, changeDoc{Kind: changeDeleteLimit, Name: name, Base: ready.writes[0].replaces}, controlChange{})
+	}
+	return s.change(ctx, op, ready)
+}
+
+// limitRemoval makes ready what removes a limit.
+func (s *Store) limitRemoval(ctx context.Context, cat *catalog, c Caller, name string, p Precondition) (controlChange, error) {
+	if err := s.ownLimit(cat, c, cat.limits[name].definition(), nil); err != nil {
+		return controlChange{}, err
+	}
+	version, err := s.storedVersion(ctx, kindLimit, name)
+	if err != nil {
+		return controlChange{}, err
+	}
+	return controlChange{
 		writes: []controlWrite{{kind: kindLimit, id: name, replaces: version}},
 		publish: func(cat *catalog) {
 			delete(cat.limits, name)
 			delete(cat.damaged, kindLimit+"\x00"+name)
 			s.enforce(cat)
 		},
-	})
+	}, p.check(version)
 }
 
 // NoteGuard audits that a client at an address, or an address, was blocked

@@ -353,7 +353,8 @@ func changeAt(tx kv.ReadTx, coll *collection, sequence uint64) (at time.Time) {
 
 // ExportRecords hands every record of a list to emit, in pages of its own, and
 // returns how many there were. The export sees no single moment: a record
-// that changes meanwhile comes as it is when its page is read.
+// that changes meanwhile comes as it is when its page is read; each page is
+// authorised anew, by what the caller's token and roles are worth then.
 func (s *Store) ExportRecords(ctx context.Context, c Caller, ref CollectionRef, o ListOptions, emit func(*Record) error) (count uint64, err error) {
 	op := s.start(c, access.ActionExport, target{integration: ref.Integration, collection: ref.Collection})
 	defer func() { op.entry.Records = nil; op.entry.Count = count; err = op.end(err) }()
@@ -379,6 +380,9 @@ func (s *Store) ExportRecords(ctx context.Context, c Caller, ref CollectionRef, 
 		}
 		if position = next; next == "" {
 			return count, nil
+		}
+		if w.sc, err = s.authoriseAgain(c, access.ActionExport, ref); err != nil {
+			return count, err
 		}
 	}
 }

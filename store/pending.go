@@ -28,6 +28,8 @@ const (
 	changeCreateSecret  = "create-secret"
 	changePutIssuer     = "put-issuer"
 	changePutCollection = "put-collection"
+	changePutLimit      = "put-limit"
+	changeDeleteLimit   = "delete-limit"
 	changeTwoPerson     = "two-person"
 )
 
@@ -117,6 +119,8 @@ func (d *changeDoc) target() target {
 		return target{control: kindRole + "/" + d.Name}
 	case changePutIssuer:
 		return target{control: kindIssuer + "/" + d.Name}
+	case changePutLimit, changeDeleteLimit:
+		return target{control: kindLimit + "/" + d.Name}
 	case changePutCollection:
 		return collectionTarget(CollectionRef{d.Integration, d.Name})
 	case changeTwoPerson:
@@ -257,6 +261,10 @@ func (c *catalog) currentOf(d *changeDoc) json.RawMessage {
 	case changePutCollection:
 		if coll := c.collectionOf(CollectionRef{d.Integration, d.Name}); coll != nil {
 			doc = coll.describe()
+		}
+	case changePutLimit, changeDeleteLimit:
+		if l := c.limits[d.Name]; l != nil {
+			return l.doc.Raw
 		}
 	case changeTwoPerson:
 		doc = c.governance.doc.describe()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"strongroom/internal/access"
+	"strongroom/internal/limits"
 )
 
 // ApproveChange carries a change out in the name of both: who asked for it, who
@@ -118,6 +119,9 @@ func (s *Store) judge(c Caller, ch *pendingChange) error {
 		return s.ownRole(cat, c, ch.doc.Name)
 	case ch.doc.Kind == changePutIssuer:
 		return s.ownIssuer(c, &ch.doc)
+	case ch.doc.Kind == changePutLimit || ch.doc.Kind == changeDeleteLimit:
+		next, _ := limits.Parse(ch.doc.Document) // nil of a deletion
+		return s.ownLimit(cat, c, cat.limits[ch.doc.Name].definition(), next)
 	}
 	return nil
 }
@@ -184,6 +188,15 @@ func (s *Store) ready(ctx context.Context, ch *pendingChange) (controlChange, er
 		}
 		_, _, ready, err := s.collectionChange(ctx, CollectionRef{d.Integration, d.Name}, spec, base)
 		return ready, err
+	case changePutLimit:
+		def, err := checkLimit(d.Name, d.Document)
+		if err != nil {
+			return controlChange{}, err
+		}
+		_, ready, err := s.limitChange(cat, asker, d.Name, d.Document, def, base)
+		return ready, err
+	case changeDeleteLimit:
+		return s.limitRemoval(ctx, cat, asker, d.Name, base)
 	case changeTwoPerson:
 		return s.twoPersonChange(asker, false), nil
 	}
@@ -204,6 +217,7 @@ func (s *Store) asker(cat *catalog, ch *pendingChange) (Caller, error) {
 	need := map[string]access.Capability{
 		changePutRole: access.ManageRoles, changeDeleteRole: access.ManageRoles, changePutClient: access.ManageClients,
 		changeCreateSecret: access.ManageClients, changePutIssuer: access.ManageClients, changePutCollection: access.ManageCollections, changeTwoPerson: governs,
+		changePutLimit: access.ManageRoles, changeDeleteLimit: access.ManageRoles,
 	}[ch.doc.Kind]
 	cl := cat.clients[ch.doc.Requester]
 	if cl == nil || cl.doc.UID != ch.doc.RequesterUID || cl.doc.Disabled || need == 0 || !cl.policy.Can(need) {

@@ -49,6 +49,10 @@ func (c *catalog) surroundings(d *changeDoc) (affects []string, stamp []byte) {
 		if coll := c.collectionOf(CollectionRef{d.Integration, d.Name}); coll != nil {
 			facts = append(facts, coll.doc.UID.String())
 		}
+	case changePutLimit, changeDeleteLimit:
+		if l := c.limits[d.Name]; l != nil {
+			facts = append(facts, l.doc.CreatedAt.String()+string(l.doc.Raw))
+		}
 	}
 	slices.Sort(affects)
 	slices.Sort(facts)

@@ -184,19 +184,42 @@ func (s *Store) revealAs(action access.Action, rec *Record, sc scope, rev *revis
 	}
 	rec.HasFields = true
 	v := viewer{action: action, sc: sc, wanted: o.Fields, rec: rec}
-	masked, err := sc.spending.claim(&v, rev)
+	old, paths, err := v.paths(rev, opener)
+	if err != nil {
+		return err
+	}
+	masked, err := sc.spending.claim(&v, paths)
 	switch {
 	case err != nil:
 		return err
 	case masked:
 		rec.ETag = maskedTag(rec, rev, sc, o.Fields)
-		v.redact(rev)
+		v.redact(paths)
+		return nil
+	case old != nil:
+		v.resplit(old, dom)
 		return nil
 	}
-	if rev.header.schemaVersion == sc.collection.doc.SchemaVersion {
-		return v.direct(rev, opener, dom)
+	return v.direct(rev, opener, dom)
+}
+
+// paths returns the fields of a revision as the current schema has them. One
+// that was written under an older schema is opened for it: its parents are
+// split before any rule or budget applies, since a field may since have become
+// one of its own.
+func (v *viewer) paths(rev *revision, opener envelope.Opener) (old []schema.Value, paths []string, err error) {
+	if rev.header.schemaVersion == v.sc.collection.doc.SchemaVersion {
+		return nil, rev.header.fields, nil
 	}
-	return v.resplit(rev, opener, dom)
+	values, err := openAll(rev, opener)
+	if err != nil {
+		return nil, nil, err
+	}
+	old = v.sc.collection.schema.Resplit(values)
+	for _, value := range old {
+		paths = append(paths, value.Path)
+	}
+	return old, paths, nil
 }
 
 // viewer applies the caller's grants to the fields of a revision.
@@ -231,20 +254,13 @@ func (v *viewer) direct(rev *revision, opener envelope.Opener, dom *envelope.Dom
 	return nil
 }
 
-// resplit opens a revision that was written under an older schema: its parents
-// are split by the current one before any rule applies, since a field may since
-// have become one of its own.
-func (v *viewer) resplit(rev *revision, opener envelope.Opener, dom *envelope.Domain) error {
-	values, err := openAll(rev, opener)
-	if err != nil {
-		return err
-	}
-	for _, value := range v.sc.collection.schema.Resplit(values) {
+// resplit shows the values of a revision that was written under an older schema.
+func (v *viewer) resplit(old []schema.Value, dom *envelope.Domain) {
+	for _, value := range old {
 		if grant, wanted := v.grant(value.Path); wanted && grant.Kind != access.None {
 			v.add(value.Path, value.JSON, grant, dom)
 		}
 	}
-	return nil
 }
 
 // grant returns what the caller may see of a field, and whether it asked for

@@ -26,7 +26,7 @@ func (s *Store) CreateRecord(ctx context.Context, c Caller, ref CollectionRef, i
 		if f.visibleRevision() != 0 {
 			return draft{}, ErrExists
 		}
-		return s.writer(sc, op).fresh(id, in)
+		return s.writer(sc, op).anew(id, f, in)
 	})
 }
 
@@ -109,7 +109,7 @@ func (s *Store) put(sc scope, op *operation, f *found, id string, in RecordInput
 			return draft{}, ErrExists
 		}
 		w.action = access.ActionCreate
-		return w.fresh(id, in)
+		return w.anew(id, f, in)
 	}
 	if w.action == access.ActionCreate {
 		return draft{}, ErrExists

@@ -11,6 +11,7 @@ import (
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/kv"
 )
@@ -43,6 +44,7 @@ func empty(t testing.TB) *rich {
 		Engine: r.engine, Keys: r.keys, Audit: log, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Now: func() time.Time { r.now = r.now.Add(time.Millisecond); return r.now },
 	}
+	r.deps.Counting = limits.New(r.deps.Now)
 	need(t, store.Init(always, r.deps, store.InitOptions{Dev: true}))
 	r.Store = open(t, r.deps)
 	return r
@@ -100,7 +102,18 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
+	r.fillLimits(t)
 	r.fillGovernance(t)
+}
+
+// fillLimits has a budget, of which something is used.
+func (r *rich) fillLimits(t testing.TB) {
+	t.Helper()
+	_, _, err := r.PutLimit(always, anyone(), "reads", []byte(`{"per":"client","exposure":{"records":[{"limit":9,"window":"24h"}],"when_exhausted":"mask"}}`), store.Precondition{})
+	need(t, err)
+	_, err = r.GetRecord(always, anyone(), store.RecordRef{CollectionRef: in("acme", "customers"), Record: "rec-0"}, store.ReadOptions{})
+	need(t, err)
+	need(t, r.SaveCounts(always))
 }
 
 // fillGovernance has a change and an approval wait, and the glass broken.

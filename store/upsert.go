@@ -185,7 +185,7 @@ func (u *upserter) draft(sc scope, f *found, id string, in RecordInput) (draft, 
 	w := u.s.writer(sc, u.op)
 	if f.visibleRevision() == 0 {
 		w.action = access.ActionCreate
-		return w.fresh(id, in)
+		return w.anew(id, f, in)
 	}
 	switch u.how {
 	case Replace:

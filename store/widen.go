@@ -93,7 +93,18 @@ func (s *Store) widerClient(cat *catalog, old, next *client) bool {
 	case old == nil || !after.gives():
 		return false
 	}
-	return !maps.Equal(old.doc.Labels, next.doc.Labels) || !sameHands(&old.doc, &next.doc)
+	return !maps.Equal(old.doc.Labels, next.doc.Labels) || !sameHands(&old.doc, &next.doc) || cat.unbounds(old, next)
+}
+
+// unbounds reports whether a budget of exposure bounds a client, and what it
+// becomes no more: one that is for a role goes with the role.
+func (c *catalog) unbounds(old, next *client) bool {
+	for _, l := range c.limits {
+		if l.def.Exposes(old.name, old.doc.Roles) && !l.def.Exposes(next.name, next.doc.Roles) {
+			return true
+		}
+	}
+	return false
 }
 
 // sameHands reports whether two documents of a client say the same of who can

@@ -188,6 +188,11 @@ func (f *found) visibleRevision() uint64 {
 	return f.state.revision
 }
 
+// undeletable reports whether the record is deleted and can be brought back.
+func (f *found) undeletable(now time.Time) bool {
+	return f.exists && f.state.life == deleted && !f.expired && now.Before(f.state.purgeAt)
+}
+
 func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err error) {
 	if sealed == nil {
 		if sealed, err = w.prepare(tx, dom, false); err != nil {

@@ -9,7 +9,8 @@ const (
 var waiting = answer{202, "It widens access, and waits for a second person: nothing was changed yet.", jsonOf("PendingChange"), []string{"Location"}}
 
 // widens are the operations that can end in waiting.
-var widens = map[string]bool{"putRole": true, "deleteRole": true, "putClient": true, "createSecret": true, "putGovernance": true}
+var widens = map[string]bool{"putRole": true, "deleteRole": true, "putClient": true, "createSecret": true, "putIssuer": true,
+	"putLimit": true, "deleteLimit": true, "putGovernance": true}
 
 // withWaiting adds that answer to them.
 func withWaiting(all []operation) []operation {
@@ -81,7 +82,7 @@ func governanceSchemas() obj {
 		"Governance":     answered([]string{"two_person"}, all(governance, obj{"updated_at": instant(), "updated_by": obj{"type": "string"}})),
 		"Change": answered([]string{"id", "kind", "target", "state", "requester", "requested_at", "expires_at", "affects"}, all(decided, obj{
 			"id": obj{"type": "string"}, "target": text("What it is about: kind/name."),
-			"kind":      states("put-role", "delete-role", "put-client", "create-secret", "put-issuer", "put-collection", "two-person"),
+			"kind":      states("put-role", "delete-role", "put-client", "create-secret", "put-issuer", "put-collection", "put-limit", "delete-limit", "two-person"),
 			"state":     states("pending", "approved", "rejected", "withdrawn", "expired"),
 			"secret_id": text("Of a secret that counts once it is approved."), "base_version": whole(0),
 			"affects":  list(text("Who has the role, or what roles the client gets, with versions: kind/name@version.")),

@@ -77,7 +77,7 @@ func problemMembers() obj {
 func recordSchemas() obj {
 	timeOrNull := obj{"type": []string{"string", "null"}, "format": "date-time"}
 	input := obj{"fields": obj{"type": "object", "description": "As the collection's schema says."}, "labels": mapOf(obj{"type": "string"}),
-		"valid_until": timeOrNull, "erase_at": timeOrNull}
+		"valid_until": timeOrNull, "erase_at": all(timeOrNull, obj{"description": "When the record is erased. To change it on a record that is there needs the action erase."})}
 	patch := all(input, obj{"labels": mapOf(obj{"type": []string{"string", "null"}})})
 	meta := obj{"id": obj{"type": "string"}, "revision": whole(0), "created_at": instant(), "updated_at": instant()}
 	needed := []string{"fields"}
@@ -160,6 +160,7 @@ func explainSchemas() obj {
 		"role": text("A role of the client."), "rule": count, "names": text("The field, an ancestor or *."), "grant": grant, "decides": flag})
 	field := answered([]string{"path", "grant", "at_best", "reason", "by", "write", "write_at_best", "search", "search_at_best"}, obj{
 		"path": text("The field."), "x_mask": text("The schema's mask."), "high": flag, "grant": grant, "at_best": grant,
+		"needs":  list(obj{"type": "string", "enum": []string{"purpose", "approval"}, "description": "What the field asks for beside a role; at_best is with it."}),
 		"reason": text("Why."), "by": list(deciding), "write": texts, "write_at_best": texts, "write_reason": text("Why it may not be written."),
 		"search": flag, "search_at_best": flag})
 	name := obj{"type": "string"}

@@ -40,6 +40,7 @@ type FieldExplanation struct {
 	Path         string     `json:"path"`
 	Mask         string     `json:"x_mask,omitempty"`
 	High         bool       `json:"high,omitempty"`
+	Needs        []string   `json:"needs,omitempty"` // purpose, approval: what the field asks for beside a role
 	Grant        string     `json:"grant"`
 	AtBest       string     `json:"at_best"`
 	Reason       string     `json:"reason"`

@@ -30,7 +30,7 @@ func (a *Authority) byAssertion(ctx context.Context, q Request) (store.VerifiedC
 	}
 	token, claims, ok := parseAssertion(text)
 	if given := q.Form.Get("client_id"); !ok || given != "" && given != claims.Subject || !clientName.MatchString(claims.Subject) {
-		return store.VerifiedClient{}, errClient
+		return store.VerifiedClient{}, a.misnamed(q)
 	}
 	from := q.From
 	from.Client, from.Method = claims.Subject, store.AuthPrivateKey

@@ -70,6 +70,7 @@ func (a *Authority) recalled(bearer string) *grant {
 func (a *Authority) principal(g *grant, q *Presented) (*access.Principal, error) {
 	p, err := a.directory.Principal(&g.TokenRef)
 	if errors.Is(err, store.ErrUnauthenticated) || g.remote != nil && a.remote.gone(g.remote, g.SecretID) {
+		a.verified.drop(g) // it is a stranger's from now on, to the limits too
 		return nil, ErrToken
 	}
 	if err != nil {

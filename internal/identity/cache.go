@@ -82,6 +82,14 @@ func (c *cache) get(d digest, now time.Time) *grant {
 	return nil
 }
 
+// drop forgets a grant.
+func (c *cache) drop(g *grant) {
+	place := c.place(g.token)
+	for i := range place {
+		place[i].CompareAndSwap(g, nil)
+	}
+}
+
 // put holds a grant. It prefers an empty or expired slot.
 func (c *cache) put(g *grant, now time.Time) {
 	place := c.place(g.token)

@@ -19,7 +19,7 @@ import (
 func (a *Authority) byCertificate(ctx context.Context, q Request) (store.VerifiedClient, error) {
 	name := q.Form.Get("client_id")
 	if !clientName.MatchString(name) {
-		return store.VerifiedClient{}, errClient
+		return store.VerifiedClient{}, a.misnamed(q)
 	}
 	from := q.From
 	from.Client, from.Method = name, store.AuthTLS

@@ -56,12 +56,12 @@ func (a *Authority) bySecret(ctx context.Context, q Request) (store.VerifiedClie
 	if q.Authorization != "" {
 		basicName, basicValue, ok := basic(q.Authorization)
 		if !ok || name != "" && name != basicName {
-			return store.VerifiedClient{}, errClient
+			return store.VerifiedClient{}, a.misnamed(q)
 		}
 		name, value = basicName, basicValue
 	}
 	if !clientName.MatchString(name) || value == "" {
-		return store.VerifiedClient{}, errClient
+		return store.VerifiedClient{}, a.misnamed(q)
 	}
 	from := q.From
 	from.Client, from.Method = name, store.AuthSecret

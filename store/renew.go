@@ -1,0 +1,37 @@
+package store
+
+import (
+	"strings"
+
+	"strongroom/internal/access"
+)
+
+// renewed returns the caller of a long job as it is now: its token may have been
+// revoked since, its client disabled or its roles changed, and a stream can go on
+// for hours. What the scope of its token narrows stays narrowed. The machine's
+// owner has no token.
+func (s *Store) renewed(c Caller) (Caller, error) {
+	if c.ClientUID.IsZero() || c.SecretID == "" {
+		return c, nil
+	}
+	now, err := s.Principal(&TokenRef{Client: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.TokenID})
+	if err != nil {
+		return nil, err
+	}
+	scope, err := access.ParseScope(strings.Join(c.Scopes, " "))
+	if err != nil {
+		return nil, ErrUnauthenticated
+	}
+	next := *c
+	next.Policy, next.Roles, next.Labels = now.Policy.Narrow(scope), now.Roles, now.Labels
+	return &next, nil
+}
+
+// authoriseAgain is authorise in the course of a long job.
+func (s *Store) authoriseAgain(c Caller, action access.Action, ref CollectionRef) (scope, error) {
+	c, err := s.renewed(c)
+	if err != nil {
+		return scope{}, err
+	}
+	return s.authorise(c, action, ref)
+}
