@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,12 +21,13 @@ import (
 func (c *cli) noiseCommand() *cobra.Command {
 	var o bench.Options
 	var n bench.NoiseOptions
+	var nice int
 	cmd := &cobra.Command{
 		Use: "noise", Short: "Measure a client beside noise that nobody has paid for", Args: exactly(0),
 		Long: `Measure a client that reads at a steady pace, first in quiet and then beside
 each kind of noise, on a server of its own. The noise comes from this machine
-too and costs it as much as the server: the figures are those of two attackers
-on the same processors.`,
+too and takes processors that an attacker would bring along: --nice 19 has it
+make do with what the server and the client leave.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, kind := range n.Kinds {
 				if !slices.Contains(bench.Noises(), kind) {
@@ -35,6 +37,10 @@ on the same processors.`,
 			if n.Rate < 1 || n.Rate > 1_000_000 || n.Paid < 1 || n.Paid > 100_000 {
 				return usagef("--rate is from 1 to 1,000,000 and --paid from 1 to 100,000")
 			}
+			if nice < 0 || nice > 19 {
+				return usagef("--nice is from 0 to 19")
+			}
+			n.Crowd = func(ctx context.Context, n bench.Noise) (bench.NoiseCount, error) { return crowd(ctx, n, nice) }
 			return c.noise(cmd.Context(), o, n)
 		},
 	}
@@ -47,6 +53,7 @@ on the same processors.`,
 	flags.IntVar(&n.Rate, "rate", 10_000, "of the noise, requests a second")
 	flags.IntVar(&n.Paid, "paid", 200, "of the client, requests a second")
 	flags.DurationVar(&o.Duration, "duration", 10*time.Second, "of each measurement")
+	flags.IntVar(&nice, "nice", 0, "nice value of the process that makes the noise")
 	flags.IntVar(&o.Records, "stored", 1000, "records that are there")
 	return cmd
 }
@@ -59,7 +66,6 @@ func (c *cli) noise(ctx context.Context, o bench.Options, n bench.NoiseOptions) 
 	defer func() { err = errors.Join(err, own.stop()) }()
 	o.Server, o.Process, o.DataFile = own.client, own.pid(), own.dataFile
 	o.Progress = func(text string) { fmt.Fprintln(c.err, text) }
-	n.Crowd = crowd
 	results, err := bench.RunNoise(ctx, o, n)
 	if err != nil {
 		return err
@@ -67,8 +73,9 @@ func (c *cli) noise(ctx context.Context, o bench.Options, n bench.NoiseOptions) 
 	return c.show(results, noiseTable(results))
 }
 
-// crowd makes noise in a process of its own.
-func crowd(ctx context.Context, n bench.Noise) (count bench.NoiseCount, err error) {
+// crowd makes noise in a process of its own, which yields to others as its nice
+// value says.
+func crowd(ctx context.Context, n bench.Noise, nice int) (count bench.NoiseCount, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return count, err
@@ -80,7 +87,11 @@ func crowd(ctx context.Context, n bench.Noise) (count bench.NoiseCount, err erro
 	var out, problem bytes.Buffer
 	command := exec.CommandContext(context.WithoutCancel(ctx), self, "bench", "noise", "make")
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(in), &out, &problem
-	if err := command.Run(); err != nil {
+	if err := command.Start(); err != nil {
+		return count, fmt.Errorf("the noise: %w", err)
+	}
+	err = syscall.Setpriority(syscall.PRIO_PROCESS, command.Process.Pid, nice)
+	if err := errors.Join(err, command.Wait()); err != nil {
 		return count, fmt.Errorf("the noise: %w: %s", err, &problem)
 	}
 	return count, json.Unmarshal(out.Bytes(), &count)
