@@ -133,7 +133,7 @@ func TestExport(t *testing.T) {
 // slowStreams is a store whose streams take longer than any time-out.
 type slowStreams struct{ *scripted }
 
-const slowness = 150 * time.Millisecond
+const slowness = 600 * time.Millisecond
 
 func (s *slowStreams) wait(ctx context.Context) error {
 	select {

@@ -47,6 +47,7 @@ func (f *fixture) pass(d time.Duration, inUse bool) {
 		f.clock.advance(step)
 		if inUse {
 			_, _ = f.Open(f.t.Context(), f.integration)
+			f.settled() // a refresh that is under way may or may not be met by the sweep
 		}
 		f.sweep()
 		f.settled()
