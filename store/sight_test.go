@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"strongroom/internal/audit"
+	"strongroom/internal/limits"
 	"strongroom/internal/schema"
 	"strongroom/store"
 	"strongroom/store/kv"
@@ -149,7 +150,9 @@ func (r *rich) reopen(t testing.TB, engine kv.Engine, dir string) (*opened, erro
 	t.Helper()
 	log, err := audit.Open(dir, audit.Options{})
 	need(t, err)
-	d := r.deps
+	d, now := r.deps, r.now
+	d.Now = func() time.Time { now = now.Add(time.Millisecond); return now } // thousands of looks must not take an hour
+	d.Counting = limits.New(d.Now)
 	d.Engine, d.Audit, d.Logger = engine, log, slog.New(slog.DiscardHandler)
 	s, err := store.Open(always, d)
 	if err != nil {
