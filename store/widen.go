@@ -29,9 +29,9 @@ func (s *Store) holding(cat *catalog, names []string, instead map[string]*access
 		switch {
 		case builtin:
 			h.caps, h.all = h.caps|caps, h.all || all && s.dev
-		case is && changed != nil:
+		case is:
 			h.roles = append(h.roles, changed)
-		case !is && cat.roles[name] != nil:
+		case cat.roles[name] != nil:
 			h.roles = append(h.roles, cat.roles[name].role)
 		}
 	}
@@ -52,8 +52,8 @@ func (a holding) wider(b holding) bool {
 // gives reports whether a client with this can reach a value, or let somebody.
 func (a holding) gives() bool { return a.wider(holding{}) }
 
-// widerRole reports whether a role that becomes next, or goes when it is nil,
-// gives more to somebody who has it alone, or beside the roles of a client.
+// widerRole reports whether a role that becomes next gives more to somebody who
+// has it alone, or beside the roles of a client.
 func (s *Store) widerRole(cat *catalog, name string, next *access.Role) bool {
 	instead := map[string]*access.Role{name: next}
 	wider := func(names []string) bool {
