@@ -110,8 +110,24 @@ func (p *Provider) use(doc *document) error {
 		}
 		all[name] = ciphers
 	}
+	p.forget(doc)
 	p.doc, p.ciphers = doc, all
 	return nil
+}
+
+// forget zeroes the versions that the next document does not have.
+func (p *Provider) forget(next *document) {
+	if p.doc == nil {
+		return
+	}
+	for name, r := range p.doc.Keys {
+		kept := next.Keys[name]
+		for n, v := range r.Versions {
+			if kept == nil || kept.Versions[n] != v {
+				clear(v.Key)
+			}
+		}
+	}
 }
 
 func ciphersOf(r *record) (map[int]cipher.AEAD, error) {
