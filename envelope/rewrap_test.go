@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/uid"
 	"strongroom/vaultkeys"
@@ -168,7 +170,25 @@ func TestANewKeyset(t *testing.T) {
 	}
 }
 
-// rewrapFlow puts every keyset of the integration under the newest KEK version.
+// An id that another key has is drawn again: values under the two could not be
+// told apart.
+func TestAKeyIDIsDrawnUntilItIsFree(t *testing.T) {
+	var drawn []*keyset.Handle
+	var ids []uint32
+	for range 3 {
+		h, id, err := freshHandle(func() (*keyset.Handle, error) { return keyset.NewHandle(PurposeWrapping.template()) }, ids)
+		must(t, err)
+		drawn, ids = append(drawn, h), append(ids, id)
+	}
+	next := 0
+	h, id, err := freshHandle(func() (*keyset.Handle, error) { next++; return drawn[next-1], nil }, ids[:2])
+	if err != nil || h != drawn[2] || id != ids[2] {
+		t.Errorf("key %08x after %d draws (%v), want the third, %08x", id, next, err, ids[2])
+	}
+}
+
+// Every keyset of the integration goes under the newest KEK version; what the
+// old one wrapped is of no use to anyone then.
 func TestRewrappedKeysetsOutliveTheOldKEK(t *testing.T) {
 	f, id, stored, _ := sealedRevision(t)
 	key := vaultkeys.IntegrationKey(f.store, f.integration)
