@@ -1,8 +1,8 @@
 // Package keyring is the embedded provider of key-encryption keys: one file,
 // sealed by a passphrase or key file, read once and held in memory. It is the
 // default where there is no Vault. Whoever holds a copy of the file and what
-// unseals it holds every key, of the past too: destroying a key here is not
-// proof that it is gone.
+// unseals it holds every key, of the past too: destroying a key here, or
+// trimming its versions, is not proof that it is gone.
 package keyring
 
 import (
