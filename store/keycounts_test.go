@@ -196,7 +196,7 @@ func TestCountsOfACollectionThatIsBeingRemoved(t *testing.T) {
 	w.Deps.Engine = engine
 	w.Reopen()
 	for stopped := 0; ; stopped++ {
-		engine.left = 2
+		engine.left = 2 + stopped
 		_, _ = w.Sweep(always) // it is stopped
 		said, lie := w.counted(coll.UID)
 		if said != lie || stopped > 20 {
