@@ -54,7 +54,7 @@ func (s *Store) start(c Caller, action access.Action, t target) *operation {
 // isForeground reports whether somebody waits for the operation: a client, for
 // records, and not for so many that minutes are nothing.
 func isForeground(c Caller, action access.Action, t target) bool {
-	return t.collection != "" && action != access.ActionImport && action != access.ActionExport && !byItself(c)
+	return t.collection != "" && t.control == "" && action != access.ActionImport && action != access.ActionExport && !byItself(c)
 }
 
 // byItself reports whether the caller is the program.

@@ -1,12 +1,10 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"strongroom/envelope"
 	"strongroom/internal/uid"
 )
 
@@ -174,14 +172,3 @@ type Load struct {
 // ErrNoBackup comes when versions of a key are to be trimmed and no verified
 // backup exists that does without them.
 var ErrNoBackup = fmt.Errorf("%w: trimming would end every backup made so far: make one, and verify it, first", ErrConflict)
-
-var errNoDomain = errors.New("there is no such key domain")
-
-// keyRefs is for messages: which keys.
-func refsText(refs []envelope.KeyRef) string {
-	texts := make([]string, len(refs))
-	for i, r := range refs {
-		texts[i] = fmt.Sprintf("%s generation %d", r.Purpose, r.Generation)
-	}
-	return strings.Join(texts, ", ")
-}
