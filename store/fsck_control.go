@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -127,6 +128,11 @@ var planeKinds = []struct {
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
 	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
+	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
+	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},
+	{string(RowScheduleRun), readKind[json.RawMessage](string(RowScheduleRun))},
+	{string(RowErasure), readKind[json.RawMessage](string(RowErasure))},
 }
 
 // readKind reads values of a kind that nothing else refers to.
