@@ -128,6 +128,7 @@ var planeKinds = []struct {
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
 	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{kindLedger, readKind[ledgerMark](kindLedger)},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},

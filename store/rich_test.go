@@ -11,6 +11,7 @@ import (
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/kv"
@@ -106,6 +107,7 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	r.fillLimits(t)
 	r.fillGovernance(t)
+	r.fillLedger(t)
 	r.fillRows(t)
 }
 
@@ -117,6 +119,19 @@ func (r *rich) fillRows(t testing.TB) {
 		rows = append(rows, store.Row{Kind: kind, ID: "r1", Doc: []byte(`{"of":"` + string(kind) + `"}`)})
 	}
 	need(t, r.PutRows(always, store.Internal("rotate"), "schedule", rows...))
+}
+
+// fillLedger has the store know a ledger.
+func (r *rich) fillLedger(t testing.TB) {
+	t.Helper()
+	l, err := ledger.Open(t.TempDir())
+	need(t, err)
+	defer l.Close()
+	d := r.deps
+	d.Ledger = l
+	s, err := store.Open(always, d)
+	need(t, err)
+	need(t, s.Close())
 }
 
 // fillLimits has a budget, of which something is used.

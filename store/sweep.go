@@ -50,6 +50,7 @@ func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 		s.sweepSigning(ctx),
 		s.sweepCounts(ctx),
 		s.backfill(ctx),
+		s.sweepLedger(ctx),
 	)
 	return stats, err
 }

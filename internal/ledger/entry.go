@@ -57,15 +57,19 @@ var kinds = map[Kind]bool{
 	KeysBackedUp: true, Restored: true, Renewed: true,
 }
 
-// Entry is one line. Which members it has depends on its kind; names are for
-// people, and nothing goes by them.
+// Entry is one line.
 type Entry struct {
 	Number    uint64    `json:"n"`    // 1 for the first, and one more for each
 	Prev      Hash      `json:"prev"` // of the line before; zeros for the first
 	At        time.Time `json:"at"`
-	Kind      Kind      `json:"kind"`
 	Operation uid.UID   `json:"operation,omitzero"` // of the store and its audit log
+	Note
+}
 
+// Note is what an entry tells. Which members it has depends on its kind; names
+// are for people, and nothing goes by them.
+type Note struct {
+	Kind        Kind       `json:"kind"`
 	Store       uid.UID    `json:"store,omitzero"`
 	Keysets     []Keyset   `json:"keysets,omitempty"`
 	Integration uid.UID    `json:"integration,omitzero"` // zero of a key: the system domain

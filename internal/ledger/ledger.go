@@ -220,7 +220,7 @@ func (l *Ledger) scan(from int64, fn func(e *Entry, body []byte, mac, hash Hash)
 
 // Use says what entries are MACed with from now on, and under which keysets
 // that is: they are written first when they are not those of the last ones.
-func (l *Ledger) Use(keys Entry, mac MAC) error {
+func (l *Ledger) Use(keys Note, mac MAC) error {
 	l.mu.Lock()
 	same := keys.Store == l.epoch.Store && equalKeysets(keys.Keysets, l.epoch.Keysets)
 	if same {
@@ -236,7 +236,7 @@ func (l *Ledger) Use(keys Entry, mac MAC) error {
 	keys.Kind = Keys
 	<-l.pen
 	defer func() { l.pen <- struct{}{} }()
-	return l.write([]Entry{keys}, mac)
+	return l.write([]Entry{{Note: keys}}, mac)
 }
 
 func equalKeysets(a, b []Keyset) bool {

@@ -37,12 +37,12 @@ func macOf(key string) MAC {
 	}
 }
 
-func keysEntry(generation uint32) Entry {
-	return Entry{Store: store, Keysets: []Keyset{{Purpose: 2, Generation: generation, Blob: []byte("wrapped")}}}
+func keysEntry(generation uint32) Note {
+	return Note{Store: store, Keysets: []Keyset{{Purpose: 2, Generation: generation, Blob: []byte("wrapped")}}}
 }
 
 func erased(id string) Entry {
-	return Entry{Kind: Erased, Operation: uid.UID{9}, Collection: uid.UID{2}, Records: []Record{{id, 3}}}
+	return Entry{Operation: uid.UID{9}, Note: Note{Kind: Erased, Collection: uid.UID{2}, Records: []Record{{id, 3}}}}
 }
 
 func openIn(t testing.TB, dir string) *Ledger {
@@ -289,9 +289,9 @@ func TestManyAppendAtOnce(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
 	for _, e := range []Entry{
-		{Number: 1, At: at, Kind: Keys, Store: store, Keysets: keysEntry(1).Keysets},
-		{Number: 2, At: at, Kind: Erased, Records: []Record{{"a", 1}}},
-		{Number: 3, At: at, Kind: TokenRevoked, Token: "t", Expires: &at}, {Number: 4, At: at, Kind: Restored, Reason: "<disk>"},
+		{Number: 1, At: at, Note: Note{Kind: Keys, Store: store, Keysets: keysEntry(1).Keysets}},
+		{Number: 2, At: at, Note: erased("a").Note},
+		{Number: 3, At: at, Note: Note{Kind: TokenRevoked, Token: "t", Expires: &at}}, {Number: 4, At: at, Note: Note{Kind: Restored, Reason: "<disk>"}},
 	} {
 		line, err := e.encode(macOf("k"))
 		must(f, err)
