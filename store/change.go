@@ -12,6 +12,8 @@ import (
 // else belongs into the same transaction, and what the catalog becomes.
 type controlChange struct {
 	writes  []controlWrite
+	idem    *claim // of the request; nil: none
+	made    remembered
 	check   func(tx kv.ReadTx) error // what else must hold; nil: nothing
 	also    func(tx kv.Tx)
 	publish func(next *catalog)
@@ -31,7 +33,7 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 		}
 	}
 	op.notes = ch.notes
-	err := s.engine.Update(ctx, kv.Interactive, sizeOf(ch.writes), func(tx kv.Tx) error {
+	err := s.updateSealed(ctx, kv.Interactive, ch.writes, ch.idem, func(tx kv.Tx) error {
 		if ch.check != nil {
 			if err := ch.check(tx); err != nil {
 				return err
@@ -44,7 +46,7 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 			ch.also(tx)
 		}
 		op.put(tx, op.entry.Target)
-		return nil
+		return ch.idem.remember(tx, ch.made, s.now())
 	})
 	if err != nil {
 		return s.changeFailed(ctx, err)

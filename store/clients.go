@@ -219,8 +219,8 @@ func clientRemoval(cl *client) controlChange {
 		writes: writes,
 		notes:  []ledger.Note{{Kind: ledger.ClientRevoked, Client: cl.doc.UID, Name: cl.name, Reason: noteDeleted}},
 		also: func(tx kv.Tx) {
-			sweepRange(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))
-			sweepRange(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))
+			dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))...)
+			dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))...)
 		},
 		publish: func(cat *catalog) {
 			delete(cat.clients, cl.name)
@@ -229,15 +229,12 @@ func clientRemoval(cl *client) controlChange {
 	}
 }
 
-// sweepRange deletes every key that begins with prefix: for ranges that are
+// keysUnder returns every key that begins with prefix: for ranges that are
 // known to be short.
-func sweepRange(tx kv.Tx, t kv.Table, prefix []byte) {
-	var keys [][]byte
+func keysUnder(tx kv.ReadTx, t kv.Table, prefix []byte) (keys [][]byte) {
 	tx.Scan(t, prefix, after(prefix), func(key, _ []byte) bool {
 		keys = append(keys, append([]byte(nil), key...))
 		return true
 	})
-	for _, key := range keys {
-		tx.Delete(t, key)
-	}
+	return keys
 }

@@ -291,7 +291,7 @@ func definitionChange(in *integration, old, next *collection, check func(tx kv.R
 	return controlChange{
 		writes:  []controlWrite{{kind: kindCollection, id: collectionID(in, next.name), replaces: collectionVersion(old), doc: next.doc}},
 		check:   check,
-		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
+		also:    func(tx kv.Tx) { putGeneration(tx, in.doc.UID, changed.generation) },
 		publish: func(cat *catalog) { cat.replaceIntegration(changed) },
 	}
 }
@@ -348,7 +348,7 @@ func (s *Store) collectionRemoval(in *integration, coll *collection) controlChan
 			{kind: kindPurge, id: coll.doc.UID.String(), doc: doc},
 		},
 		notes: []ledger.Note{{Kind: ledger.CollectionDeleted, Integration: in.doc.UID, Collection: coll.doc.UID, Name: name}},
-		also:  func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
+		also:  func(tx kv.Tx) { putGeneration(tx, in.doc.UID, changed.generation) },
 		publish: func(cat *catalog) {
 			cat.replaceIntegration(changed)
 			cat.purges[coll.doc.UID] = &purge{doc: doc, version: 1}

@@ -309,7 +309,7 @@ func (s *Store) markLedger(ctx context.Context) error {
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}
-	err := s.engine.Update(ctx, kv.Bulk, sizeOf(writes), func(tx kv.Tx) error { return applyControl(tx, writes) })
+	err := s.updateSealed(ctx, kv.Bulk, writes, nil, func(tx kv.Tx) error { return applyControl(tx, writes) })
 	if err == nil {
 		s.marked = next
 		return nil
