@@ -38,6 +38,7 @@ const (
 	kindBreakGlass  = "break-glass" // id: "last"
 	kindAttestKey   = "attest-key"  // id: key hash
 	kindLedger      = "ledger"      // id: "mark"
+	kindBackup      = "backup"      // id: "verified"
 	// and the kinds of rows: see RowKind
 )
 

@@ -129,6 +129,7 @@ var planeKinds = []struct {
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
 	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
 	{kindLedger, readKind[ledgerMark](kindLedger)},
+	{kindBackup, readKind[KnownBackup](kindBackup)},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},

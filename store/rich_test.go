@@ -108,6 +108,7 @@ func (r *rich) fill(t testing.TB) {
 	r.fillLimits(t)
 	r.fillGovernance(t)
 	r.fillLedger(t)
+	r.fillBackup(t)
 	r.fillRows(t)
 }
 
@@ -119,6 +120,15 @@ func (r *rich) fillRows(t testing.TB) {
 		rows = append(rows, store.Row{Kind: kind, ID: "r1", Doc: []byte(`{"of":"` + string(kind) + `"}`)})
 	}
 	need(t, r.PutRows(always, store.Internal("rotate"), "schedule", rows...))
+}
+
+// fillBackup has a backup confirmed.
+func (r *rich) fillBackup(t testing.TB) {
+	t.Helper()
+	info, err := r.Backup(always, anyone(), io.Discard, store.BackupOptions{})
+	need(t, err)
+	_, err = r.ConfirmBackup(always, anyone(), info.Sequence, info.SHA256)
+	need(t, err)
 }
 
 // fillLedger has the store know a ledger.
