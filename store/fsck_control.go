@@ -131,6 +131,9 @@ var planeKinds = []struct {
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
 	{kindKeys, (*planeReader).keyHistory},
+	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{kindLedger, readKind[ledgerMark](kindLedger)},
+	{kindBackup, readKind[KnownBackup](kindBackup)},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},
@@ -328,6 +331,9 @@ func (c *catalog) versions() map[string]uint64 {
 	}
 	for name, l := range c.limits {
 		all[kindLimit+"\x00"+name] = l.version
+	}
+	for _, k := range c.attest {
+		all[kindAttestKey+"\x00"+k.id] = k.version
 	}
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version
