@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -129,6 +130,15 @@ var planeKinds = []struct {
 	{kindChange, readKind[changeDoc](kindChange)},
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
+	{kindKeys, (*planeReader).keyHistory},
+	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{kindLedger, readKind[ledgerMark](kindLedger)},
+	{kindBackup, readKind[KnownBackup](kindBackup)},
+	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
+	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
+	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},
+	{string(RowScheduleRun), readKind[json.RawMessage](string(RowScheduleRun))},
+	{string(RowErasure), readKind[json.RawMessage](string(RowErasure))},
 }
 
 // readKind reads values of a kind that nothing else refers to.
@@ -262,6 +272,16 @@ func (r *planeReader) purge(id string, value []byte) (uint64, error) {
 	return v, err
 }
 
+// keyHistory reads the history of a domain's keys. The values of planeKinds
+// before it are read already.
+func (r *planeReader) keyHistory(id string, value []byte) (uint64, error) {
+	_, v, err := openControlValue[keysDoc](r.f.system, kindKeys, id, value)
+	if u, bad := uid.Parse(id); err == nil && (bad != nil || !u.IsZero() && r.p.integrations[u] == nil) {
+		r.add(Damage{damagedControl, kindKeys + "/" + id, "its integration is not there, or its definition does not open"})
+	}
+	return v, err
+}
+
 // checkRunning compares the disk with what the running store goes by: a value
 // that was removed, or an older one that was put back, opens well.
 func (f *fsck) checkRunning() {
@@ -311,6 +331,9 @@ func (c *catalog) versions() map[string]uint64 {
 	}
 	for name, l := range c.limits {
 		all[kindLimit+"\x00"+name] = l.version
+	}
+	for _, k := range c.attest {
+		all[kindAttestKey+"\x00"+k.id] = k.version
 	}
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version

@@ -7,6 +7,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 )
@@ -21,6 +22,8 @@ type operation struct {
 	start   time.Time
 	entry   audit.Entry
 	intends bool
+	counted bool          // under way in the store's foreground
+	notes   []ledger.Note // what the ledger of erasures is to hold once this is stored
 }
 
 // target is what an operation is about.
@@ -44,8 +47,20 @@ func (s *Store) start(c Caller, action access.Action, t target) *operation {
 	if ValidPurpose(c.Purpose) {
 		op.entry.Purpose = c.Purpose
 	}
+	if op.counted = isForeground(c, action, t); op.counted {
+		s.foreground.begin()
+	}
 	return op
 }
+
+// isForeground reports whether somebody waits for the operation: a client, for
+// records, and not for so many that minutes are nothing.
+func isForeground(c Caller, action access.Action, t target) bool {
+	return t.collection != "" && t.control == "" && action != access.ActionImport && action != access.ActionExport && !byItself(c)
+}
+
+// byItself reports whether the caller is the program.
+func byItself(c Caller) bool { return c.Policy == nil || isInternal(c) }
 
 // loggable keeps what is no name and no id, and could be anything, out of the
 // audit log. A target is a kind and names with slashes between.
@@ -69,10 +84,15 @@ func (op *operation) end(err error) error {
 	if op.intends {
 		op.entry.Phase = audit.Outcome
 	}
+	err = op.s.keepNotes(op, err)
 	now := op.s.now()
 	op.entry.Duration = now.Sub(op.start)
 	op.entry.Outcome, op.entry.Code = outcome(err)
 	op.count(err)
+	if op.counted {
+		op.counted = false
+		op.s.foreground.end(now, op.entry.Duration)
+	}
 	op.entry.Time = now
 	werr := op.s.audit.Write(&op.entry)
 	if werr == nil || err != nil {
@@ -170,6 +190,7 @@ var codes = []struct {
 	{ErrOutcomeUnknown, "outcome_unknown"},
 	{ErrCursor, "invalid_cursor"},
 	{ErrBusy, "busy"},
+	{ErrLedgerUnavailable, "ledger_unavailable"},
 	{limits.ErrExposure, "exposure_exhausted"},
 }
 

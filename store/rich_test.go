@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/envelope"
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/kv"
@@ -102,8 +104,49 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
+	_, err = r.Attest(always, "report", map[string]int{"left": 0})
+	need(t, err)
 	r.fillLimits(t)
 	r.fillGovernance(t)
+	r.fillLedger(t)
+	r.fillBackup(t)
+	r.fillRows(t)
+}
+
+// fillRows has a row of each kind, and globex a key that is pending.
+func (r *rich) fillRows(t testing.TB) {
+	t.Helper()
+	var rows []store.Row
+	for _, kind := range []store.RowKind{store.RowRotation, store.RowPart, store.RowSchedule, store.RowScheduleRun, store.RowErasure} {
+		rows = append(rows, store.Row{Kind: kind, ID: "r1", Doc: []byte(`{"of":"` + string(kind) + `"}`)})
+	}
+	need(t, r.PutRows(always, store.Internal("rotate"), "schedule", rows...))
+	domains, err := r.KeyDomains(anyone())
+	need(t, err)
+	_, err = r.AddKeysets(always, store.Internal("rotate"), domains[1], []envelope.Purpose{envelope.PurposeWrapping})
+	need(t, err)
+}
+
+// fillBackup has a backup confirmed.
+func (r *rich) fillBackup(t testing.TB) {
+	t.Helper()
+	info, err := r.Backup(always, anyone(), io.Discard, store.BackupOptions{})
+	need(t, err)
+	_, err = r.ConfirmBackup(always, anyone(), info.Sequence, info.SHA256)
+	need(t, err)
+}
+
+// fillLedger has the store know a ledger.
+func (r *rich) fillLedger(t testing.TB) {
+	t.Helper()
+	l, err := ledger.Open(t.TempDir())
+	need(t, err)
+	defer l.Close()
+	d := r.deps
+	d.Ledger = l
+	s, err := store.Open(always, d)
+	need(t, err)
+	need(t, s.Close())
 }
 
 // fillLimits has a budget, of which something is used.
