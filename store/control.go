@@ -39,7 +39,7 @@ const (
 	kindAttestKey   = "attest-key"  // id: key hash
 	kindLedger      = "ledger"      // id: "mark"
 	kindBackup      = "backup"      // id: "verified"
-	// and the kinds of rows: see RowKind
+	// and kindKeys, and the kinds of rows: see RowKind
 )
 
 // controlValue is a value of the Control table.
@@ -90,23 +90,7 @@ func (s *Store) sealControl(ctx context.Context, writes []controlWrite) error {
 	if err != nil {
 		return keyError(err)
 	}
-	generation, _ := system.Generation()
-	for i := range writes {
-		w := &writes[i]
-		if w.doc == nil {
-			continue
-		}
-		plain, err := json.Marshal(w.doc)
-		if err != nil {
-			return fmt.Errorf("store: encode %s: %w", w.kind, err)
-		}
-		v := controlValue{version: w.replaces + 1}
-		if v.sealed, err = system.Seal(w.kind, w.id, v.version, plain); err != nil {
-			return keyError(err)
-		}
-		w.value, w.sealedBy = v.encode(), generation
-	}
-	return nil
+	return sealUnder(system, writes)
 }
 
 // updateSealed runs a transaction that applies writes which sealControl has
@@ -132,12 +116,16 @@ func (s *Store) updateSealed(ctx context.Context, class kv.Class, writes []contr
 }
 
 // withSystem runs fn, and again with the keys of the system as they are now each
-// time that it finds those that it had stale.
+// time that it finds those that it had stale. Nobody changes them that often:
+// when they never fit, what the tables say of them is damaged.
 func (s *Store) withSystem(ctx context.Context, fn func() error) error {
 	for try := 0; ; try++ {
 		err := fn()
-		if !errors.Is(err, errStaleSystem) || try >= totalTries {
+		if !errors.Is(err, errStaleSystem) {
 			return err
+		}
+		if try >= totalTries {
+			return fmt.Errorf("%w: the keys of the system are not those that are said to be in force", ErrIntegrity)
 		}
 		s.stats.stale.Add(1)
 		if err := s.domains.Refresh(ctx, uid.Zero); err != nil {
@@ -229,6 +217,10 @@ func version(b []byte) uint64 {
 
 // errStale comes inside when what a write was made from has changed.
 var errStale = errors.New("store: stale")
+
+// errStaleKeys is an errStale: a domain was opened with other keys than those of
+// its integration that are in force.
+var errStaleKeys = fmt.Errorf("%w: the keys of the integration", errStale)
 
 // errStaleSystem is an errStale: what a write was sealed or computed under is
 // not what the system domain has in force any more.

@@ -56,6 +56,9 @@ func restoreAt(ctx context.Context, path string, c config.Config, logger *slog.L
 	if err := base.openAudit(c); err != nil {
 		return info, err
 	}
+	if err := base.openLedger(c); err != nil {
+		return info, err
+	}
 	if err := base.createEngine(path, logger); err != nil {
 		return info, err
 	}
