@@ -35,6 +35,7 @@ const (
 	kindChange      = "change"      // id: change id
 	kindApproval    = "approval"    // id: approval id
 	kindBreakGlass  = "break-glass" // id: "last"
+	// and the kinds of rows: see RowKind
 )
 
 // controlValue is a value of the Control table.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -126,6 +127,11 @@ var planeKinds = []struct {
 	{kindChange, readKind[changeDoc](kindChange)},
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
+	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
+	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
+	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},
+	{string(RowScheduleRun), readKind[json.RawMessage](string(RowScheduleRun))},
+	{string(RowErasure), readKind[json.RawMessage](string(RowErasure))},
 }
 
 // readKind reads values of a kind that nothing else refers to.
