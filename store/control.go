@@ -35,6 +35,7 @@ const (
 	kindChange      = "change"      // id: change id
 	kindApproval    = "approval"    // id: approval id
 	kindBreakGlass  = "break-glass" // id: "last"
+	kindAttestKey   = "attest-key"  // id: key hash
 	// and the kinds of rows: see RowKind
 )
 

@@ -102,6 +102,8 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
+	_, err = r.Attest(always, "report", map[string]int{"left": 0})
+	need(t, err)
 	r.fillLimits(t)
 	r.fillGovernance(t)
 	r.fillRows(t)
