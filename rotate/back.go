@@ -88,7 +88,7 @@ func (p *part) remove(ctx context.Context) (Next, error) {
 		return Next{}, err
 	}
 	pending, err := refsOf(in, func(k *store.KeyState) bool {
-		return p.doc.has(k.Purpose) && k.State == envelope.StatePending.String()
+		return p.doc.replaces(k) && k.State == envelope.StatePending.String()
 	})
 	if err != nil {
 		return Next{}, err

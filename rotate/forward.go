@@ -70,7 +70,7 @@ func (p *part) add(ctx context.Context) (Next, error) {
 	if err != nil {
 		return Next{}, err
 	}
-	others := func(k *store.KeyState) bool { return p.doc.has(k.Purpose) && !named(made, k) }
+	others := func(k *store.KeyState) bool { return p.doc.replaces(k) && !named(made, k) }
 	old, err := refsOf(in, others)
 	if err != nil {
 		return Next{}, err

@@ -198,15 +198,7 @@ func (d *Part) began() *time.Time {
 
 // keys returns the inventory of the part's domain.
 func (p *part) keys(ctx context.Context) (store.DomainKeys, error) {
-	all, err := p.m.store.Keys(ctx, internal)
-	if err != nil {
-		return store.DomainKeys{}, err
-	}
-	i := slices.IndexFunc(all, func(k store.DomainKeys) bool { return k.UID == p.doc.UID })
-	if i < 0 {
-		return store.DomainKeys{}, store.ErrNotFound
-	}
-	return all[i], nil
+	return p.m.store.KeysOf(ctx, internal, p.doc.KeyDomain)
 }
 
 // values returns how many values are under keys, as the counts say.
@@ -221,15 +213,16 @@ func values(in store.DomainKeys, keys []Key) (n uint64) {
 
 func named(keys []Key, k *store.KeyState) bool {
 	return slices.ContainsFunc(keys, func(r Key) bool {
-		return r.Generation == k.Generation && purposes[k.Purpose] == r.Purpose
+		return r.Generation == k.Generation && purposeOf(k.Purpose) == r.Purpose
 	})
 }
 
 // byKey returns the counts of an inventory by key id, of the part's purposes.
 func (d *Part) byKey(in store.DomainKeys) map[string]uint64 {
 	out := map[string]uint64{}
-	for _, k := range in.Keys {
-		if k.State != store.KeyDestroyed && d.has(k.Purpose) {
+	for i := range in.Keys {
+		k := &in.Keys[i]
+		if k.State != store.KeyDestroyed && d.replaces(k) {
 			out[k.KeyID] = k.Values
 		}
 	}
@@ -247,7 +240,7 @@ func refsOf(in store.DomainKeys, want func(k *store.KeyState) bool) (out []Key, 
 		if err != nil {
 			return nil, err
 		}
-		ref := Key{Purpose: purposes[k.Purpose], Generation: k.Generation, KeyID: id}
+		ref := Key{Purpose: purposeOf(k.Purpose), Generation: k.Generation, KeyID: id}
 		if err := ref.State.UnmarshalText([]byte(k.State)); err != nil {
 			return nil, err
 		}

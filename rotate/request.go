@@ -201,4 +201,19 @@ var purposes = map[string]envelope.Purpose{
 	purposeSystem: envelope.PurposeSystem, purposeMAC: envelope.PurposeSystemMAC,
 }
 
+// purposeOf returns the purpose of a key in the inventory.
+func purposeOf(name string) envelope.Purpose {
+	for _, p := range purposes {
+		if p.String() == name {
+			return p
+		}
+	}
+	return purposes[name]
+}
+
+// replaces reports whether the part replaces keys of the purpose of this one.
+func (p *Part) replaces(k *store.KeyState) bool {
+	return slices.ContainsFunc(p.Purposes, func(name string) bool { return purposes[name] == purposeOf(k.Purpose) })
+}
+
 func (p *Part) has(purpose string) bool { return slices.Contains(p.Purposes, purpose) }

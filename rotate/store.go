@@ -34,6 +34,7 @@ type Store interface {
 type Domains interface {
 	KeyDomains(c store.Caller) ([]store.KeyDomain, error)
 	Keys(ctx context.Context, c store.Caller) ([]store.DomainKeys, error)
+	KeysOf(ctx context.Context, c store.Caller, d store.KeyDomain) (store.DomainKeys, error)
 }
 
 // Keysets is what is done with the keys of keysets, and with what is under them.

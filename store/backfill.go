@@ -155,6 +155,7 @@ func storeRefills(tx kv.Tx, coll *collection, refills []refill) error {
 	if err := standing(tx, coll); err != nil {
 		return err
 	}
+	var t tally
 	for i := range refills {
 		r := &refills[i]
 		st, err := decodeState(tx.Get(kv.Records, recordKey(coll.doc.UID, r.id)))
@@ -164,8 +165,9 @@ func storeRefills(tx kv.Tx, coll *collection, refills []refill) error {
 		if err := r.set.checkUnique(tx, coll); err != nil {
 			return err
 		}
-		r.set.reindex(tx, coll.doc.UID)
+		r.set.reindex(tx, coll.doc.UID, &t)
 	}
+	t.add(tx, coll.doc.UID)
 	return nil
 }
 

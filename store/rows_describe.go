@@ -1,6 +1,10 @@
 package store
 
-import "strongroom/internal/access"
+import (
+	"context"
+
+	"strongroom/internal/access"
+)
 
 // DescribeRow authorises and audits a look at a row, or at all rows of a kind
 // when it names none: by whoever operates keys, or audits.
@@ -24,4 +28,14 @@ func (s *Store) AuthoriseRow(c Caller, action string, kind RowKind, id string) e
 		return s.start(c, access.Action(action), target{control: string(kind) + "/" + id}).end(err)
 	}
 	return nil
+}
+
+// KeysOf is Keys for one domain, which must be in use.
+func (s *Store) KeysOf(ctx context.Context, c Caller, d KeyDomain) (DomainKeys, error) {
+	if err := s.mayOperate(c, d); err != nil {
+		return DomainKeys{}, err
+	}
+	deadline, cancel := context.WithTimeout(ctx, kekTimeout)
+	defer cancel()
+	return s.keysOf(ctx, deadline, d)
 }
