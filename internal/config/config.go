@@ -29,8 +29,11 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // relative to the file's folder, one in the environment to the working
 // directory.
 type Config struct {
-	DataDir   string `yaml:"data_dir" path:"yes"`
-	AuditDir  string `yaml:"audit_dir" path:"yes"`
+	DataDir  string `yaml:"data_dir" path:"yes"`
+	AuditDir string `yaml:"audit_dir" path:"yes"`
+	// LedgerDir is where erasures and revocations are written down that a
+	// restore must not undo. Empty: the folder ledger beside data_dir.
+	LedgerDir string `yaml:"ledger_dir" path:"yes"`
 	Listen    string `yaml:"listen"`
 	OpsListen string `yaml:"ops_listen"`
 	// Issuer is the URL that clients reach the server by: the iss claim of its
@@ -66,6 +69,14 @@ type Config struct {
 	Leases   Leases   `yaml:"leases"`
 	Limits   Limits   `yaml:"limits"`
 	Log      Log      `yaml:"log"`
+	Erasure  Erasure  `yaml:"erasure"`
+}
+
+// Erasure says what is promised of erasures.
+type Erasure struct {
+	// Promise is how long after an erasure a copy of the keys may still open
+	// what was erased: a copy of the keyring expires after it.
+	Promise Duration `yaml:"promise"`
 }
 
 // The ways to treat certificates of clients.
@@ -209,7 +220,8 @@ func Default() Config {
 			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(10 * time.Second),
 			HardCap: Duration(time.Hour), Deadline: Duration(2 * time.Second),
 		},
-		Limits: Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},
-		Log:    Log{Level: "info"},
+		Limits:  Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},
+		Log:     Log{Level: "info"},
+		Erasure: Erasure{Promise: Duration(30 * 24 * time.Hour)},
 	}
 }
