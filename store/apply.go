@@ -11,9 +11,8 @@ import (
 // recheck finds out, in the transaction, whether what a draft was made from
 // still stands: the record, the keysets, the schema. errStale when not.
 func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
-	raw := tx.Get(kv.Generations, coll.integration.doc.UID[:])
-	if g, err := decodeGeneration(raw); err != nil || g != d.generation {
-		return errStale
+	if err := inForce(tx, coll, d.generation); err != nil {
+		return err
 	}
 	if !bytes.Equal(tx.Get(kv.Records, recordKey(coll.doc.UID, d.id)), d.base.rawState) {
 		return errStale
@@ -22,6 +21,16 @@ func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
 		return errStale // the number was given before
 	}
 	return d.checkUnique(tx, coll)
+}
+
+// inForce finds out, in the transaction, whether the keys and definitions of an
+// integration are still those that a draft was made under. errStale when not.
+func inForce(tx kv.ReadTx, coll *collection, made generation) error {
+	g, err := decodeGeneration(tx.Get(kv.Generations, coll.integration.doc.UID[:]))
+	if err != nil || g != made {
+		return errStale
+	}
+	return nil
 }
 
 // standing finds out, in the transaction, whether the definitions that a
@@ -36,21 +45,30 @@ func standing(tx kv.ReadTx, coll *collection) error {
 
 // checkUnique refuses a value of a unique field that another record holds.
 func (d *sealedDraft) checkUnique(tx kv.ReadTx, coll *collection) error {
-	for _, t := range d.tokens.tokens {
-		if !t.unique {
-			continue
-		}
-		prefix := indexPrefix(coll.doc.UID, t.path, d.tokens.generation, t.token)
-		conflict := false
-		tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
-			conflict = string(key[len(prefix):]) != d.id
-			return !conflict
-		})
-		if conflict {
-			return &UniqueConflict{Path: t.path}
+	err := d.tokens.checkUnique(tx, coll.doc.UID, d.id)
+	for i := 0; i < len(d.older) && err == nil; i++ {
+		err = d.older[i].checkUnique(tx, coll.doc.UID, d.id)
+	}
+	return err
+}
+
+func (t *tokenSet) checkUnique(tx kv.ReadTx, c uid.UID, id string) error {
+	for _, k := range t.tokens {
+		if k.unique && heldByAnother(tx, c, k.path, t.generation, k.token, id) {
+			return &UniqueConflict{Path: k.path}
 		}
 	}
 	return nil
+}
+
+// heldByAnother reports whether the index has a token for another record too.
+func heldByAnother(tx kv.ReadTx, c uid.UID, path string, generation uint32, token []byte, id string) (held bool) {
+	prefix := indexPrefix(c, path, generation, token)
+	tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
+		held = string(key[len(prefix):]) != id
+		return !held
+	})
+	return held
 }
 
 // apply writes a draft that was rechecked.

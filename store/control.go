@@ -37,6 +37,8 @@ const (
 	kindApproval    = "approval"    // id: approval id
 	kindBreakGlass  = "break-glass" // id: "last"
 	kindAttestKey   = "attest-key"  // id: key hash
+	kindLedger      = "ledger"      // id: "mark"
+	kindBackup      = "backup"      // id: "verified"
 	// and kindKeys, and the kinds of rows: see RowKind
 )
 
@@ -88,23 +90,7 @@ func (s *Store) sealControl(ctx context.Context, writes []controlWrite) error {
 	if err != nil {
 		return keyError(err)
 	}
-	generation, _ := system.Generation()
-	for i := range writes {
-		w := &writes[i]
-		if w.doc == nil {
-			continue
-		}
-		plain, err := json.Marshal(w.doc)
-		if err != nil {
-			return fmt.Errorf("store: encode %s: %w", w.kind, err)
-		}
-		v := controlValue{version: w.replaces + 1}
-		if v.sealed, err = system.Seal(w.kind, w.id, v.version, plain); err != nil {
-			return keyError(err)
-		}
-		w.value, w.sealedBy = v.encode(), generation
-	}
-	return nil
+	return sealUnder(system, writes)
 }
 
 // updateSealed runs a transaction that applies writes which sealControl has
@@ -130,12 +116,16 @@ func (s *Store) updateSealed(ctx context.Context, class kv.Class, writes []contr
 }
 
 // withSystem runs fn, and again with the keys of the system as they are now each
-// time that it finds those that it had stale.
+// time that it finds those that it had stale. Nobody changes them that often:
+// when they never fit, what the tables say of them is damaged.
 func (s *Store) withSystem(ctx context.Context, fn func() error) error {
 	for try := 0; ; try++ {
 		err := fn()
-		if !errors.Is(err, errStaleSystem) || try >= totalTries {
+		if !errors.Is(err, errStaleSystem) {
 			return err
+		}
+		if try >= totalTries {
+			return fmt.Errorf("%w: the keys of the system are not those that are said to be in force", ErrIntegrity)
 		}
 		s.stats.stale.Add(1)
 		if err := s.domains.Refresh(ctx, uid.Zero); err != nil {
@@ -228,6 +218,10 @@ func version(b []byte) uint64 {
 // errStale comes inside when what a write was made from has changed.
 var errStale = errors.New("store: stale")
 
+// errStaleKeys is an errStale: a domain was opened with other keys than those of
+// its integration that are in force.
+var errStaleKeys = fmt.Errorf("%w: the keys of the integration", errStale)
+
 // errStaleSystem is an errStale: what a write was sealed or computed under is
 // not what the system domain has in force any more.
 var errStaleSystem = fmt.Errorf("%w: the keys of the system", errStale)
@@ -239,13 +233,21 @@ var errStaleSystem = fmt.Errorf("%w: the keys of the system", errStale)
 // Layout:
 //
 //	01 | action | 00 | what
-func putOperation(tx kv.Tx, id uid.UID, action, what string) {
-	b := make([]byte, 0, 2+len(action)+len(what))
+//	02 | action | 00 | what | 00 | JSON array of notes
+//
+// The notes are those that the ledger of erasures gets after the commit: when
+// the process ends before, they are found here.
+func (op *operation) put(tx kv.Tx, what string) {
+	b := make([]byte, 0, 2+len(op.entry.Action)+len(what))
 	b = append(b, 1)
-	b = append(b, action...)
+	b = append(b, op.entry.Action...)
 	b = append(b, 0)
 	b = append(b, what...)
-	tx.Put(kv.Operations, bytes.Clone(id[:]), b)
+	if len(op.notes) > 0 {
+		b[0] = 2
+		b = append(append(b, 0), encodeNotes(op.notes)...)
+	}
+	tx.Put(kv.Operations, bytes.Clone(op.id[:]), b)
 }
 
 // openControl opens every value of a kind and hands its document to load.

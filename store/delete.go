@@ -9,6 +9,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/store/kv"
 )
 
@@ -80,6 +81,9 @@ func (w *write) change(ctx context.Context, fn func(tx kv.Tx, dom *envelope.Doma
 			if err := standing(tx, w.sc.collection); err != nil {
 				return err
 			}
+			if err := w.claim.stands(tx); err != nil {
+				return err
+			}
 			return fn(tx, dom)
 		})
 		unknown := errors.Is(err, errUnknownKey) && try == 0 // a refresh may cure it
@@ -87,6 +91,9 @@ func (w *write) change(ctx context.Context, fn func(tx kv.Tx, dom *envelope.Doma
 			return finalError(err)
 		}
 		w.s.stats.stale.Add(1)
+		if err := w.renewClaim(ctx, err); err != nil {
+			return err
+		}
 		w.s.awaitChange()
 		if w.sc, err = w.s.authorise(w.op.caller, w.op.action(), w.ref); err != nil {
 			return err
@@ -116,7 +123,8 @@ func (s *Store) expungeIn(tx kv.Tx, op *operation, coll *collection, id string) 
 		return err
 	}
 	t.add(tx, coll.doc.UID)
-	putOperation(tx, op.id, op.entry.Action, coll.doc.UID.String()+"/"+id)
+	op.notes = []ledger.Note{erasedNote(tx, coll.doc.UID, id)}
+	op.put(tx, coll.doc.UID.String()+"/"+id)
 	return nil
 }
 
@@ -171,6 +179,7 @@ func (w *write) commitState(tx kv.Tx, pre Precondition, edit func(scope, *state,
 	if erase {
 		err = w.s.expungeIn(tx, w.op, coll, w.id)
 	} else {
+		w.op.notes = nil // of a try that was undone
 		next.operation, next.sequence = w.op.id, nextSequence(tx, 1)
 		putState(tx, coll.doc.UID, w.id, f, next, w.s.changeTime(now))
 		var t tally

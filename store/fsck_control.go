@@ -37,6 +37,9 @@ func (f *fsck) control() error {
 		return nil
 	}
 	f.system = system
+	if err := f.renewSystem(); err != nil {
+		return err
+	}
 	f.s.controlMu.Lock()
 	defer f.s.controlMu.Unlock()
 	p, err := f.readPlane(f.add)
@@ -127,8 +130,10 @@ var planeKinds = []struct {
 	{kindChange, readKind[changeDoc](kindChange)},
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
-	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
 	{kindKeys, (*planeReader).keyHistory},
+	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{kindLedger, readKind[ledgerMark](kindLedger)},
+	{kindBackup, readKind[KnownBackup](kindBackup)},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,7 +54,7 @@ func (f *fsck) nextStray(tx kv.ReadTx, t kv.Table, from []byte) (next []byte, c 
 			return append(bytes.Clone(key), 0), c, true
 		}
 		from = after(c[:])
-		if !f.plane.knows(c) {
+		if !f.plane.knows(c) && (t != kv.Counters || !c.IsZero()) {
 			return from, c, true
 		}
 		if from == nil {
@@ -95,7 +96,10 @@ func (f *fsck) rest() error {
 			return err
 		}
 	}
-	return f.metaNames()
+	if err := f.walk(kv.Counters, uid.Zero[:], f.systemCounter); err != nil {
+		return err
+	}
+	return errors.Join(f.systemCounts(), f.metaNames())
 }
 
 // expiry judges an entry of the Expiry table: what it is to erase is there, and
@@ -168,9 +172,16 @@ func (f *fsck) idempotency(tx kv.ReadTx, key, value []byte) []Damage {
 	return nil
 }
 
+// readable reports whether a value of the Operations table has the layout that
+// operation.put draws.
+func readable(value []byte) bool {
+	_, err := decodeNotes(value)
+	return err == nil
+}
+
 // operation judges an entry of the Operations table.
 func (f *fsck) operation(_ kv.ReadTx, key, value []byte) []Damage {
-	if len(key) != len(uid.Zero) || len(value) == 0 || value[0] != 1 || bytes.IndexByte(value, 0) < 2 {
+	if len(key) != len(uid.Zero) || len(value) == 0 || bytes.IndexByte(value, 0) < 2 || !readable(value) {
 		return []Damage{{damagedOther, fmt.Sprintf("operation %x", key), "it has not the layout that it should have"}}
 	}
 	return nil

@@ -48,7 +48,7 @@ func TestFsckClean(t *testing.T) {
 }
 
 // alone are the kinds of control values that nothing refers to.
-var alone = []string{"role", "signing-key", "attest-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count",
+var alone = []string{"role", "signing-key", "attest-key", "ledger", "backup", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count",
 	"rotation", "rotation-part", "schedule", "schedule-run", "erasure", "keys"}
 
 // unseen names what fsck can't see from the disk alone, by table and what was
@@ -70,7 +70,7 @@ func unseen(e kv.Entry, do string, at int) string {
 		return "when exactly it was deleted"
 	case do == "flip" && e.Table == kv.Changes && at < 9:
 		return "when exactly it changed"
-	case do == "flip" && e.Table == kv.Generations && at >= 9:
+	case do == "flip" && e.Table == kv.Generations && at >= 1 && at < 9:
 		return "the epoch: a running store knows it"
 	case do == "flip" && e.Table == kv.Meta && string(e.Key) == "sequence":
 		return "a later sequence is a gap"

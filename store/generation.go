@@ -209,6 +209,14 @@ func (g generation) openIndexes() []uint32 {
 	return open
 }
 
+// opened reports whether a domain was opened with these primary keys, and can
+// look wherever index tokens may stand. One that was not is older, or newer, than
+// what the keys may do now.
+func (g generation) opened(dom *envelope.Domain) bool {
+	wrapping, index := dom.Generation()
+	return g.wrapping == wrapping && g.index == index && covers(dom.IndexGenerations(), g)
+}
+
 // generationOf returns what the keys of a domain may do, with a state for each
 // of its keysets: those of a value of an older store, or of none, are enabled,
 // and the newest of each purpose is primary unless the value says otherwise. The
@@ -222,6 +230,16 @@ func generationOf(tx kv.ReadTx, domain uid.UID, keysets []envelope.WrappedKeyset
 		}
 	}
 	return g.explicit(keysets)
+}
+
+// hasKeysets reports whether each key that has a state is there.
+func (g generation) hasKeysets(keysets []envelope.WrappedKeyset) bool {
+	for _, k := range g.keys() {
+		if !slices.ContainsFunc(keysets, func(s envelope.WrappedKeyset) bool { return s.Purpose == k.purpose && s.Generation == k.generation }) {
+			return false
+		}
+	}
+	return g.states != ""
 }
 
 // explicit gives every keyset the state that a generation without states means.

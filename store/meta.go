@@ -97,16 +97,16 @@ func (s *Store) Keysets(ctx context.Context, integration uid.UID) ([]envelope.Wr
 	var keysets []envelope.WrappedKeyset
 	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
 		keysets = readKeysets(tx, integration)
-		if g := generationOf(tx, integration, keysets); g != (generation{}) {
-			keysets = slices.DeleteFunc(keysets, func(k envelope.WrappedKeyset) bool { return k.State == 0 })
-		}
+		keysets = known(keysets)
 		return nil
 	})
 	return keysets, engineError(err)
 }
 
 // readKeysets returns every keyset that is stored. State is 0 where the
-// generation in force says nothing of it, or cannot be read.
+// generation in force says nothing of it, and everywhere where it cannot be read
+// or tells of a keyset that is not there: what is sealed can still be opened
+// then, and nothing is written.
 func readKeysets(tx kv.ReadTx, integration uid.UID) (keysets []envelope.WrappedKeyset) {
 	tx.Scan(kv.Keysets, integration[:], after(integration[:]), func(key, value []byte) bool {
 		r := reader{b: key[len(integration):]}
@@ -116,12 +116,21 @@ func readKeysets(tx kv.ReadTx, integration uid.UID) (keysets []envelope.WrappedK
 		}
 		return true
 	})
-	if g := generationOf(tx, integration, keysets); g.states != "" {
+	if g := generationOf(tx, integration, keysets); g.hasKeysets(keysets) {
 		for i := range keysets {
 			keysets[i].State = g.state(keysets[i].Purpose, keysets[i].Generation)
 		}
 	}
 	return keysets
+}
+
+// known leaves out the keysets without a state, unless none has one.
+func known(keysets []envelope.WrappedKeyset) []envelope.WrappedKeyset {
+	unknown := func(k envelope.WrappedKeyset) bool { return k.State == 0 }
+	if !slices.ContainsFunc(keysets, func(k envelope.WrappedKeyset) bool { return !unknown(k) }) {
+		return keysets
+	}
+	return slices.DeleteFunc(keysets, unknown)
 }
 
 func keysetKey(integration uid.UID, k envelope.WrappedKeyset) []byte {
