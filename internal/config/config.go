@@ -31,6 +31,10 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 type Config struct {
 	DataDir   string `yaml:"data_dir" path:"yes"`
 	AuditDir  string `yaml:"audit_dir" path:"yes"`
+	// LedgerDir is where erasures and revocations are written down outside of
+	// the data file, so that a restore applies them again. Empty: a folder
+	// beside data_dir.
+	LedgerDir string `yaml:"ledger_dir" path:"yes"`
 	Listen    string `yaml:"listen"`
 	OpsListen string `yaml:"ops_listen"`
 	// Issuer is the URL that clients reach the server by: the iss claim of its
@@ -63,6 +67,8 @@ type Config struct {
 	TLS      TLS      `yaml:"tls"`
 	Outbound Outbound `yaml:"outbound"`
 	Keys     Keys     `yaml:"keys"`
+	Rotation Rotation `yaml:"rotation"`
+	Erasure  Erasure  `yaml:"erasure"`
 	Leases   Leases   `yaml:"leases"`
 	Limits   Limits   `yaml:"limits"`
 	Log      Log      `yaml:"log"`
@@ -166,6 +172,32 @@ type Auth struct {
 	KeyFile      string `yaml:"key_file" path:"yes"`
 }
 
+// Rotation holds what rotations do unless they are told otherwise, and for how
+// long keys are meant to be used.
+type Rotation struct {
+	// Grace is how long an old key stays disabled before it is deleted: until
+	// then a rotation can be rolled back.
+	Grace Duration `yaml:"grace"`
+	// Cryptoperiods are for how long a key of each kind is meant to be used
+	// (NIST SP 800-57 part 1, section 5.3.6). One that is used for longer is
+	// told by the key inventory and the metrics.
+	Cryptoperiods Cryptoperiods `yaml:"cryptoperiods"`
+}
+
+// Cryptoperiods are how long keys are meant to be used, by what they do.
+type Cryptoperiods struct {
+	KEK      Duration `yaml:"kek"`      // wraps keysets
+	Wrapping Duration `yaml:"wrapping"` // wraps data-encryption keys
+	Index    Duration `yaml:"index"`    // makes index tokens and pseudonyms
+}
+
+// Erasure says what is promised to whoever asks for an erasure.
+type Erasure struct {
+	// Promise is within how much time nothing can bring back what was erased:
+	// a backup of the keys expires after it.
+	Promise Duration `yaml:"promise"`
+}
+
 // Leases bound how long unwrapped keysets are held in memory.
 type Leases struct {
 	Capacity int      `yaml:"capacity"` // integrations held at a time
@@ -205,6 +237,9 @@ func Default() Config {
 			Provider: ProviderKeyring,
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},
 		},
+		Rotation: Rotation{Grace: Duration(2 * time.Hour), Cryptoperiods: Cryptoperiods{
+			KEK: Duration(365 * 24 * time.Hour), Wrapping: Duration(365 * 24 * time.Hour), Index: Duration(2 * 365 * 24 * time.Hour)}},
+		Erasure: Erasure{Promise: Duration(30 * 24 * time.Hour)},
 		Leases: Leases{
 			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(10 * time.Second),
 			HardCap: Duration(time.Hour), Deadline: Duration(2 * time.Second),

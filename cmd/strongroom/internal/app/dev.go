@@ -46,6 +46,7 @@ func OpenDev(home string, base config.Config) (*Dev, config.Config, error) {
 	}
 	base.DataDir = filepath.Join(home, "data")
 	base.AuditDir = filepath.Join(home, "audit")
+	base.LedgerDir = filepath.Join(home, "ledger")
 	base.Keys.Provider = config.ProviderKeyring
 	base.Keys.Keyring = config.Keyring{Path: filepath.Join(home, "keys", "keyring")}
 	return d, base, nil
