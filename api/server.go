@@ -99,6 +99,7 @@ type Server struct {
 	api, ops http.Handler
 	tree     []*resource // every resource of both listeners
 	draining atomic.Bool
+	stopping chan struct{} // closed when no more connections are taken: what would go on for ever ends
 	running  listeners
 }
 
@@ -108,7 +109,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("api: a store and tokens are required")
 	}
 	c.defaults()
-	s := &Server{Config: c}
+	s := &Server{Config: c, stopping: make(chan struct{})}
 	s.api = s.front(s.apiRouter())
 	s.watchGate()
 	s.ops = s.opsRouter()

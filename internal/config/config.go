@@ -29,8 +29,8 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // relative to the file's folder, one in the environment to the working
 // directory.
 type Config struct {
-	DataDir   string `yaml:"data_dir" path:"yes"`
-	AuditDir  string `yaml:"audit_dir" path:"yes"`
+	DataDir  string `yaml:"data_dir" path:"yes"`
+	AuditDir string `yaml:"audit_dir" path:"yes"`
 	// LedgerDir is where erasures and revocations are written down outside of
 	// the data file, so that a restore applies them again. Empty: a folder
 	// beside data_dir.
