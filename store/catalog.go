@@ -24,6 +24,7 @@ type catalog struct {
 	vouchers     map[string]uid.UID // credentials that issuers' rules stand for: the client
 	limits       map[string]*limit
 	signing      []SigningKey
+	attest       []attestKey // what reports and certificates are signed with
 	purges       map[uid.UID]*purge
 	changes      map[string]*pendingChange
 	approvals    *approvalBook
@@ -116,6 +117,7 @@ func (c *catalog) next() *catalog {
 		vouchers:     c.vouchers,
 		limits:       maps.Clone(c.limits),
 		signing:      c.signing,
+		attest:       c.attest,
 		purges:       maps.Clone(c.purges),
 		changes:      maps.Clone(c.changes),
 		approvals:    c.approvals,

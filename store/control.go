@@ -35,6 +35,8 @@ const (
 	kindChange      = "change"      // id: change id
 	kindApproval    = "approval"    // id: approval id
 	kindBreakGlass  = "break-glass" // id: "last"
+	kindAttestKey   = "attest-key"  // id: key hash
+	// and the kinds of rows: see RowKind
 )
 
 // controlValue is a value of the Control table.

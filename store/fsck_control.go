@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -126,6 +127,12 @@ var planeKinds = []struct {
 	{kindChange, readKind[changeDoc](kindChange)},
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
+	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
+	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
+	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},
+	{string(RowScheduleRun), readKind[json.RawMessage](string(RowScheduleRun))},
+	{string(RowErasure), readKind[json.RawMessage](string(RowErasure))},
 }
 
 // readKind reads values of a kind that nothing else refers to.
@@ -308,6 +315,9 @@ func (c *catalog) versions() map[string]uint64 {
 	}
 	for name, l := range c.limits {
 		all[kindLimit+"\x00"+name] = l.version
+	}
+	for _, k := range c.attest {
+		all[kindAttestKey+"\x00"+k.id] = k.version
 	}
 	for id, p := range c.purges {
 		all[kindPurge+"\x00"+id.String()] = p.version

@@ -48,7 +48,8 @@ func TestFsckClean(t *testing.T) {
 }
 
 // alone are the kinds of control values that nothing refers to.
-var alone = []string{"role", "signing-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count"}
+var alone = []string{"role", "signing-key", "attest-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count",
+	"rotation", "rotation-part", "schedule", "schedule-run", "erasure"}
 
 // unseen names what fsck can't see from the disk alone, by table and what was
 // done: entries that nothing else refers to, and bytes that nothing vouches for.

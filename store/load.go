@@ -50,6 +50,7 @@ func (l *loader) read(tx kv.ReadTx) error {
 	l.clients(tx)
 	l.issuers(tx)
 	l.signing(tx)
+	l.attest(tx)
 	openControl(l.system, tx, kindEnded, func(id string, _ uint64, doc endedDoc) {
 		_ = l.s.ended.add(id, doc, false) // errEnded: it is there already
 	}, l.damaged(kindEnded))

@@ -102,8 +102,21 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	_, err = r.SigningKeys(always)
 	need(t, err)
+	_, err = r.Attest(always, "report", map[string]int{"left": 0})
+	need(t, err)
 	r.fillLimits(t)
 	r.fillGovernance(t)
+	r.fillRows(t)
+}
+
+// fillRows has a row of each kind.
+func (r *rich) fillRows(t testing.TB) {
+	t.Helper()
+	var rows []store.Row
+	for _, kind := range []store.RowKind{store.RowRotation, store.RowPart, store.RowSchedule, store.RowScheduleRun, store.RowErasure} {
+		rows = append(rows, store.Row{Kind: kind, ID: "r1", Doc: []byte(`{"of":"` + string(kind) + `"}`)})
+	}
+	need(t, r.PutRows(always, store.Internal("rotate"), "schedule", rows...))
 }
 
 // fillLimits has a budget, of which something is used.

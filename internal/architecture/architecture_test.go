@@ -14,6 +14,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/uid":      {},
 	"strongroom/internal/secret":   {},
 	"strongroom/internal/strict":   {},
+	"strongroom/internal/attest":   {"strongroom/internal/secret"},
 	"strongroom/internal/schema":   {},
 	"strongroom/internal/jwks":     {},
 	"strongroom/internal/outbound": {},
