@@ -208,9 +208,8 @@ type Scan struct {
 	FinishedAt time.Time `json:"finished_at"`
 }
 
-// Schedule is a rotation that comes again.
-type Schedule struct {
-	Name    string  `json:"name"`
+// ScheduleSpec is what a client says of a schedule: a rotation that comes again.
+type ScheduleSpec struct {
 	Request Request `json:"rotation"`
 
 	// Exactly one of these says when. Every counts from Start, whatever happens:
@@ -231,7 +230,12 @@ type Schedule struct {
 	// audit log and the metrics say so; nil: never.
 	MaxAge *Span `json:"max_age,omitempty"`
 	Paused bool  `json:"paused,omitempty"`
+}
 
+// Schedule is a schedule as it stands.
+type Schedule struct {
+	Name string `json:"name"`
+	ScheduleSpec
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
