@@ -1,6 +1,8 @@
 package envelope
 
 import (
+	"slices"
+
 	"strongroom/internal/uid"
 )
 
@@ -11,15 +13,26 @@ import (
 type Domain struct {
 	store, integration uid.UID
 	wrapping           *ring
-	index              *macKey
+	index              *macKeys
 }
 
-// Generation returns the generations that Seal and Token use. A write
+// Generation returns the primary generations, which Seal and Token use. A write
 // transaction compares them with the stored ones and starts over when they
 // differ.
 func (m *Domain) Generation() (wrapping, index uint32) {
-	return m.wrapping.generation, m.index.generation
+	return m.wrapping.primary.Generation, m.index.primary.Generation
 }
+
+// KeyID returns the id of the key that Seal wraps DEKs under: what KeyIDOf
+// finds in them.
+func (m *Domain) KeyID() uint32 { return m.wrapping.primary.KeyID }
+
+// Keys returns every key of the domain, newest first of each purpose.
+func (m *Domain) Keys() []KeyRef { return slices.Concat(m.wrapping.refs, m.index.refs) }
+
+// IndexGenerations returns the generations under which a record's tokens may
+// stand, the primary first: a search looks under each.
+func (m *Domain) IndexGenerations() []uint32 { return slices.Clone(m.index.open) }
 
 func (m *Domain) owns(id Identity) error {
 	if id.Store != m.store || id.Integration != m.integration {
@@ -37,7 +50,7 @@ func newDomain(store, integration uid.UID, all []generation) (*Domain, error) {
 }
 
 // openPair opens what every domain has: AEAD keys and a PRF key.
-func openPair(all []generation, aeadPurpose, prfPurpose Purpose) (*ring, *macKey, error) {
+func openPair(all []generation, aeadPurpose, prfPurpose Purpose) (*ring, *macKeys, error) {
 	aeads, err := ofPurpose(all, aeadPurpose)
 	if err != nil {
 		return nil, nil, err
@@ -50,6 +63,6 @@ func openPair(all []generation, aeadPurpose, prfPurpose Purpose) (*ring, *macKey
 	if err != nil {
 		return nil, nil, err
 	}
-	k, err := newMACKey(prfs)
+	k, err := newMACKeys(prfs)
 	return r, k, err
 }

@@ -79,6 +79,8 @@ func (k fixedKEK) Unwrap(_ context.Context, _ vaultkeys.KeyName, items []vaultke
 	return each(items, k.aead.Decrypt)
 }
 
+func (fixedKEK) VersionOf([]byte) (int, error) { return 1, nil }
+
 func (fixedKEK) SelfTest(context.Context, vaultkeys.KeyName) error { return nil }
 
 func each(items []vaultkeys.Item, do func([]byte, []byte) ([]byte, error)) ([][]byte, error) {
@@ -99,7 +101,7 @@ func (g *golden) open(t *testing.T) (*Domain, *System) {
 	src := &memory{sets: map[uid.UID][]WrappedKeyset{}}
 	for integration, sets := range map[uid.UID][]goldenKeyset{g.Integration: g.Keysets, uid.Zero: g.SystemKeysets} {
 		for _, s := range sets {
-			src.sets[integration] = append(src.sets[integration], WrappedKeyset{s.Purpose, s.Generation, s.Blob})
+			src.sets[integration] = append(src.sets[integration], WrappedKeyset{Purpose: s.Purpose, Generation: s.Generation, Blob: s.Blob})
 		}
 	}
 	d := NewDomains(g.Store, newFixedKEK(t, g.KEK), src, Options{})

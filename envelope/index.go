@@ -18,11 +18,22 @@ const defaultExpected = 1_000_000
 // value, in ceil(bits/8) bytes, the rest zero. It is what stands in the index.
 type Token []byte
 
-// Token returns the token of a value under the domain's index key. bits is
-// IndexBits of the collection or UniqueBits. The PRF's input has store,
+// Token returns the token of a value under the domain's primary index key. bits
+// is IndexBits of the collection or UniqueBits. The PRF's input has store,
 // integration, collection and path too: the same value elsewhere has an
 // unrelated token. It panics when bits is not in 1..128.
 func (m *Domain) Token(collection uid.UID, path string, normalised []byte, bits int) Token {
+	return m.TokenAt(m.index.primary.Generation, collection, path, normalised, bits)
+}
+
+// TokenAt is Token under the key of a generation that may be an older one. It
+// is nil for one that is disabled, or that the domain does not have: no value
+// has a token there.
+func (m *Domain) TokenAt(generation uint32, collection uid.UID, path string, normalised []byte, bits int) Token {
+	key := m.index.at(generation)
+	if key == nil {
+		return nil
+	}
 	if bits < 1 || bits > UniqueBits {
 		panic("envelope: a token has 1 to 128 bits")
 	}
@@ -34,7 +45,7 @@ func (m *Domain) Token(collection uid.UID, path string, normalised []byte, bits 
 	input = appendPart(input, path)
 	mark := len(input)
 	input = appendPart(input, normalised)
-	t := Token(m.index.compute(input, (bits+7)/8))
+	t := Token(compute(key, input, (bits+7)/8))
 	clear(input[mark:])
 	giveBack(b, input)
 	if spare := len(t)*8 - bits; spare > 0 {

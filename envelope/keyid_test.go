@@ -48,7 +48,7 @@ func (f *fixture) wrap(p Purpose, n uint32, h *keyset.Handle) WrappedKeyset {
 	f.t.Helper()
 	blob, err := wrapKeyset(f.t.Context(), f.keys, f.store, f.integration, p, n, h)
 	must(f.t, err)
-	return WrappedKeyset{p, n, blob}
+	return WrappedKeyset{Purpose: p, Generation: n, Blob: blob}
 }
 
 // store makes these the wrapping keysets, beside the index keyset there was.

@@ -49,13 +49,15 @@ func (p Purpose) template() *tinkpb.KeyTemplate {
 	return prf.HMACSHA256PRFKeyTemplate()
 }
 
-// WrappedKeyset is a keyset as it is stored. Each change of a keyset is a new
-// generation; the highest one of a purpose seals, all of them open. Blob has
-// the layout that decodeBlob draws.
+func (p Purpose) ofSystem() bool { return p == PurposeSystem || p == PurposeSystemMAC }
+
+// WrappedKeyset is a keyset as it is stored. Each key is a generation of its
+// own; State says what it may do. Blob has the layout that decodeBlob draws.
 type WrappedKeyset struct {
 	Purpose    Purpose
 	Generation uint32
 	Blob       []byte
+	State      KeyState
 }
 
 // NewKeysets makes the keysets of a new integration, generation 1 of each
@@ -115,18 +117,15 @@ type generation struct {
 	purpose Purpose
 	number  uint32
 	handle  *keyset.Handle
+	state   KeyState
 }
 
 // unwrapKeysets opens all keysets of a domain with one call of the key
 // service, and returns them newest first.
 func unwrapKeysets(ctx context.Context, keys vaultkeys.Wrapper, store, integration uid.UID, sets []WrappedKeyset) ([]generation, error) {
-	items := make([]vaultkeys.Item, len(sets))
-	for i, s := range sets {
-		data, err := decodeBlob(s.Blob)
-		if err != nil {
-			return nil, err
-		}
-		items[i] = vaultkeys.Item{Data: data, AssociatedData: appendKeyset(nil, store, integration, s.Purpose, s.Generation)}
+	items, err := keysetItems(store, integration, sets)
+	if err != nil {
+		return nil, err
 	}
 	clear, err := unwrapItems(ctx, keys, keyName(store, integration), items)
 	if err != nil {
@@ -139,10 +138,24 @@ func unwrapKeysets(ctx context.Context, keys vaultkeys.Wrapper, store, integrati
 		if err != nil {
 			return nil, damagedKeyset(nil)
 		}
-		opened[i] = generation{s.Purpose, s.Generation, h}
+		opened[i] = generation{s.Purpose, s.Generation, h, s.State}
 	}
 	slices.SortFunc(opened, func(a, b generation) int { return cmp.Compare(b.number, a.number) })
 	return opened, nil
+}
+
+// keysetItems returns wrapped keysets as the key service takes them: each with
+// the place that it was wrapped for.
+func keysetItems(store, integration uid.UID, sets []WrappedKeyset) ([]vaultkeys.Item, error) {
+	items := make([]vaultkeys.Item, len(sets))
+	for i, s := range sets {
+		data, err := decodeBlob(s.Blob)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = vaultkeys.Item{Data: data, AssociatedData: appendKeyset(nil, store, integration, s.Purpose, s.Generation)}
+	}
+	return items, nil
 }
 
 // ofPurpose returns the generations of one purpose; none is damage, because

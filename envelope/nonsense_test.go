@@ -25,6 +25,8 @@ func (a answers) Unwrap(context.Context, vaultkeys.KeyName, []vaultkeys.Item) ([
 	return a.out, a.err
 }
 
+func (a answers) VersionOf([]byte) (int, error) { return 1, nil }
+
 func (a answers) SelfTest(context.Context, vaultkeys.KeyName) error { return a.err }
 
 func TestNonsenseIsNoKeyset(t *testing.T) {
@@ -85,6 +87,8 @@ func TestAKeysetIsZeroedOnceItIsWrapped(t *testing.T) {
 }
 
 type spy struct{ saw func([]byte) }
+
+func (spy) VersionOf([]byte) (int, error) { return 1, nil }
 
 func (s spy) Wrap(_ context.Context, _ vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	s.saw(items[0].Data)

@@ -49,10 +49,10 @@ func TestWhatTheOldTinkWroteIsRead(t *testing.T) {
 	must(t, err)
 	openOld(t, a, v.AEAD.Cases)
 
-	mac, err := newMACKey([]generation{{PurposeIndex, 1, readOld(t, kek, v.PRF)}})
+	mac, err := newMACKeys([]generation{{PurposeIndex, 1, readOld(t, kek, v.PRF), 0}})
 	must(t, err)
 	for i, c := range v.PRF.Cases {
-		if out := mac.compute(c.In, len(c.Out)); !bytes.Equal(out, c.Out) {
+		if out := compute(mac.prf, c.In, len(c.Out)); !bytes.Equal(out, c.Out) {
 			t.Errorf("PRF case %d: %x, want %x", i, out, []byte(c.Out))
 		}
 	}

@@ -10,12 +10,13 @@ import (
 )
 
 // ring is the AEAD keys of one domain: every key of every generation of its
-// keyset. It seals under the primary key of the newest generation and opens
-// under any enabled one. It does not change once made.
+// keyset. It seals under the key of the primary generation and opens under any
+// that is not disabled. It does not change once made.
 type ring struct {
-	generation uint32
-	sealer     tink.AEAD
-	keys       []ringKey // newest generation first; few
+	primary KeyRef
+	refs    []KeyRef // of all generations, newest first
+	sealer  tink.AEAD
+	keys    []ringKey // newest generation first; few
 }
 
 type ringKey struct {
@@ -27,25 +28,34 @@ type ringKey struct {
 // newRing makes a ring of the generations given, newest first. Of a key that
 // several hold, the newest generation says whether it is enabled.
 func newRing(newestFirst []generation) (*ring, error) {
-	r := &ring{generation: newestFirst[0].number}
-	for _, g := range newestFirst {
+	primary, err := resolveStates(newestFirst)
+	if err != nil {
+		return nil, err
+	}
+	r := &ring{}
+	for i, g := range newestFirst {
 		primitive, err := aead.New(g.handle)
 		if err != nil {
 			return nil, damagedKeyset(nil)
 		}
-		if r.sealer == nil {
-			r.sealer = primitive
-		}
-		if err := r.add(g.handle, primitive); err != nil {
+		if err := r.add(g, primitive); err != nil {
 			return nil, err
+		}
+		if i == primary {
+			r.sealer, r.primary = primitive, r.refs[i]
 		}
 	}
 	return r, nil
 }
 
-func (r *ring) add(h *keyset.Handle, primitive tink.AEAD) error {
-	for i := range h.Len() {
-		e, err := h.Entry(i)
+func (r *ring) add(g generation, primitive tink.AEAD) error {
+	ref, err := g.ref()
+	if err != nil {
+		return err
+	}
+	r.refs = append(r.refs, ref)
+	for i := range g.handle.Len() {
+		e, err := g.handle.Entry(i)
 		if err != nil {
 			return damagedKeyset(nil)
 		}
@@ -53,7 +63,8 @@ func (r *ring) add(h *keyset.Handle, primitive tink.AEAD) error {
 			return damagedKeyset(nil)
 		}
 		if r.find(e.KeyID()) == nil {
-			r.keys = append(r.keys, ringKey{e.KeyID(), e.KeyStatus() == keyset.Enabled, primitive})
+			enabled := e.KeyStatus() == keyset.Enabled && g.state != StateDisabled
+			r.keys = append(r.keys, ringKey{e.KeyID(), enabled, primitive})
 		}
 	}
 	return nil
@@ -76,13 +87,13 @@ func (r *ring) find(id uint32) *ringKey {
 	return nil
 }
 
-// seal returns the plaintext sealed in the layout of keyed.
-func (r *ring) seal(plaintext, associated []byte) ([]byte, error) {
+// seal appends the plaintext sealed, in the layout of keyed, to dst.
+func (r *ring) seal(dst, plaintext, associated []byte) ([]byte, error) {
 	text, err := r.sealer.Encrypt(plaintext, associated)
 	if err != nil {
 		return nil, fmt.Errorf("envelope: seal: %w", err)
 	}
-	return encode(text), nil
+	return append(append(dst, format1), text...), nil
 }
 
 // open opens what seal sealed. The key id is looked at first, because to Tink

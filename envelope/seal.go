@@ -41,7 +41,7 @@ func (m *Domain) wrap(id Identity, header, dek []byte) ([]byte, error) {
 	b := borrow()
 	associated := appendDEK(*b, id, header)
 	defer giveBack(b, associated)
-	return m.wrapping.seal(dek, associated)
+	return m.wrapping.seal(nil, dek, associated)
 }
 
 func appendDEK(dst []byte, id Identity, header []byte) []byte {

@@ -87,7 +87,7 @@ func TestWycheproofHMACSHA256(t *testing.T) {
 			continue
 		}
 		for _, v := range g.Tests {
-			equal := bytes.Equal(macKeyOf(t, v.Key).compute(v.Msg, g.TagSize/8), v.Tag)
+			equal := bytes.Equal(compute(macKeyOf(t, v.Key).prf, v.Msg, g.TagSize/8), v.Tag)
 			if equal != (v.Result == "valid") {
 				t.Errorf("%d (%s): equal %t, want %s", v.TCID, v.Comment, equal, v.Result)
 			}
@@ -103,7 +103,7 @@ func TestWycheproofHMACSHA256(t *testing.T) {
 	}
 }
 
-func macKeyOf(t *testing.T, secret []byte) *macKey {
+func macKeyOf(t *testing.T, secret []byte) *macKeys {
 	t.Helper()
 	p, err := hmacprf.NewParameters(len(secret), hmacprf.SHA256)
 	must(t, err)
@@ -115,7 +115,7 @@ func macKeyOf(t *testing.T, secret []byte) *macKey {
 	must(t, m.SetPrimary(id))
 	h, err := m.Handle()
 	must(t, err)
-	mac, err := newMACKey([]generation{{PurposeIndex, 1, h}})
+	mac, err := newMACKeys([]generation{{PurposeIndex, 1, h, 0}})
 	must(t, err)
 	return mac
 }

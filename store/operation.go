@@ -21,6 +21,7 @@ type operation struct {
 	start   time.Time
 	entry   audit.Entry
 	intends bool
+	counted bool // under way in the store's foreground
 }
 
 // target is what an operation is about.
@@ -44,8 +45,20 @@ func (s *Store) start(c Caller, action access.Action, t target) *operation {
 	if ValidPurpose(c.Purpose) {
 		op.entry.Purpose = c.Purpose
 	}
+	if op.counted = isForeground(c, action, t); op.counted {
+		s.foreground.begin()
+	}
 	return op
 }
+
+// isForeground reports whether somebody waits for the operation: a client, for
+// records, and not for so many that minutes are nothing.
+func isForeground(c Caller, action access.Action, t target) bool {
+	return t.collection != "" && t.control == "" && action != access.ActionImport && action != access.ActionExport && !byItself(c)
+}
+
+// byItself reports whether the caller is the program.
+func byItself(c Caller) bool { return c.Policy == nil || isInternal(c) }
 
 // loggable keeps what is no name and no id, and could be anything, out of the
 // audit log. A target is a kind and names with slashes between.
@@ -73,6 +86,10 @@ func (op *operation) end(err error) error {
 	op.entry.Duration = now.Sub(op.start)
 	op.entry.Outcome, op.entry.Code = outcome(err)
 	op.count(err)
+	if op.counted {
+		op.counted = false
+		op.s.foreground.end(now, op.entry.Duration)
+	}
 	op.entry.Time = now
 	werr := op.s.audit.Write(&op.entry)
 	if werr == nil || err != nil {

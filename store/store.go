@@ -91,6 +91,7 @@ type Store struct {
 	countsSaved atomic.Int64          // when the counts of limits were, unix nanoseconds
 
 	background chan struct{} // wakes Run
+	foreground foreground
 }
 
 // Stats counts since the start what an operator wants to see rise or not.

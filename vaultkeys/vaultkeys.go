@@ -43,11 +43,17 @@ type Wrapper interface {
 	// never creates a key: an unknown one is ErrKeyNotFound.
 	Wrap(ctx context.Context, key KeyName, items []Item) ([][]byte, error)
 	// Unwrap opens what Wrap sealed under any version that is still allowed.
+	// One below the lowest allowed is ErrTooOld, one that was trimmed
+	// ErrTrimmed.
 	Unwrap(ctx context.Context, key KeyName, items []Item) ([][]byte, error)
 	// SelfTest proves that the provider answers, and that it refuses a
 	// wrong associated data; a provider that ignores it is ErrUnfit. It works
 	// on the given key, which must exist.
 	SelfTest(ctx context.Context, key KeyName) error
+	// VersionOf reads out of a wrapped item which version of its key it is
+	// under. It asks nobody and proves nothing: what is not a wrapped item is
+	// ErrTampered.
+	VersionOf(wrapped []byte) (int, error)
 }
 
 // Lifecycle is the rarer side: what makes and ends keys. With Vault it runs
@@ -55,11 +61,22 @@ type Wrapper interface {
 type Lifecycle interface {
 	// Create makes a KEK; one that exists is ErrKeyExists.
 	Create(ctx context.Context, key KeyName) error
-	// Rotate adds a version, which Wrap uses from then on, and returns it.
+	// Rotate adds a version, which Wrap uses from then on, and returns it. It
+	// is not tried again when its answer got lost: Describe tells whether it
+	// happened.
 	Rotate(ctx context.Context, key KeyName) (version int, err error)
 	// Destroy ends a KEK with all its versions. It cannot be undone. One that
 	// does not exist is ErrKeyNotFound.
 	Destroy(ctx context.Context, key KeyName) error
+	// SetMinimum makes a version the lowest that unwraps and wraps. Calling it
+	// again with the same version, or with a lower one that is not trimmed,
+	// works: nothing is lost yet. A version above the newest or below the
+	// lowest available is ErrVersion.
+	SetMinimum(ctx context.Context, key KeyName, version int) error
+	// Trim destroys every version below the one given, which SetMinimum must
+	// have made the minimum, or a lower one than that: else it is ErrVersion.
+	// It cannot be undone. Calling it again works and does nothing.
+	Trim(ctx context.Context, key KeyName, version int) error
 	// Describe tells the versions of a KEK.
 	Describe(ctx context.Context, key KeyName) (KeyInfo, error)
 }
@@ -74,14 +91,16 @@ type Provider interface {
 
 // KeyInfo describes a KEK.
 type KeyInfo struct {
-	Latest   int // the version that Wrap uses
-	Versions []KeyVersion
+	Latest    int          // the version that Wrap uses
+	Minimum   int          // the lowest that unwraps
+	Available int          // the lowest that is not trimmed
+	Versions  []KeyVersion // all that are not trimmed, the oldest first
 }
 
-// KeyVersion is one version of a KEK that can still unwrap.
+// KeyVersion is one version of a KEK.
 type KeyVersion struct {
 	Version   int
-	CreatedAt time.Time
+	CreatedAt time.Time // zero for one below the minimum whose time is not told
 }
 
 var (
@@ -98,6 +117,16 @@ var (
 	// ErrTampered comes when a wrapped value, or its associated data, is not
 	// what was wrapped. It is an ErrRefused.
 	ErrTampered = refusal("the wrapped value does not authenticate")
+	// ErrTooOld comes when a wrapped value is under a version of its key below
+	// the lowest that unwraps. The key's bytes are still there, and SetMinimum
+	// can allow it again. It is an ErrRefused.
+	ErrTooOld = refusal("the version of the key that wrapped this is too old: it is below the lowest that may unwrap")
+	// ErrTrimmed comes when a wrapped value is under a version of its key that
+	// was destroyed. Nothing opens it any more. It is an ErrRefused.
+	ErrTrimmed = refusal("the version of the key that wrapped this was destroyed")
+	// ErrVersion comes when a version is to be made the lowest, or those below
+	// it to be trimmed, that cannot be. It is an ErrRefused.
+	ErrVersion = refusal("this cannot be done with that version of the key")
 	// ErrKeyExists comes when a KEK is to be created that exists.
 	ErrKeyExists = errors.New("the key-encryption key exists already")
 	// ErrUnfit comes when the provider works but cannot be trusted with this

@@ -4,14 +4,11 @@ package envelopetest
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +23,8 @@ type Provider struct {
 	unavailable bool
 	refuse      bool
 	delay       time.Duration
+	failures    map[Call][]Moment
+	hook        func(Call, vaultkeys.KeyName)
 
 	wraps, unwraps atomic.Int64
 }
@@ -34,6 +33,7 @@ var _ vaultkeys.Provider = (*Provider)(nil)
 
 type key struct {
 	latest   int
+	minimum  int
 	versions map[int]version
 }
 
@@ -43,7 +43,9 @@ type version struct {
 }
 
 // New returns a Provider without keys.
-func New() *Provider { return &Provider{keys: map[vaultkeys.KeyName]*key{}} }
+func New() *Provider {
+	return &Provider{keys: map[vaultkeys.KeyName]*key{}, failures: map[Call][]Moment{}}
+}
 
 // Unavailable makes every call fail with vaultkeys.ErrUnavailable, or ends that.
 func (p *Provider) Unavailable(on bool) { p.set(func() { p.unavailable = on }) }
@@ -73,53 +75,69 @@ func (p *Provider) Name() string { return "keys of a test, in memory" }
 // Wrap seals with AES-256-GCM: version u32be | nonce 12 | ciphertext | tag 16.
 func (p *Provider) Wrap(ctx context.Context, name vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	p.wraps.Add(1)
-	k, err := p.find(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	wrapped := make([][]byte, len(items))
-	for i, item := range items {
-		b := binary.BigEndian.AppendUint32(nil, uint32(k.latest))
-		b = append(b, make([]byte, 12)...)
-		rand.Read(b[4:])
-		wrapped[i] = k.versions[k.latest].aead.Seal(b, b[4:], item.Data, item.AssociatedData)
-	}
-	return wrapped, nil
+	return answer(wrapped, p.on(ctx, CallWrap, name, func(k *key) error {
+		for i, item := range items {
+			b := binary.BigEndian.AppendUint32(nil, uint32(k.latest))
+			b = append(b, make([]byte, 12)...)
+			rand.Read(b[4:])
+			wrapped[i] = k.versions[k.latest].aead.Seal(b, b[4:], item.Data, item.AssociatedData)
+		}
+		return nil
+	}))
 }
 
 // Unwrap opens what Wrap sealed.
 func (p *Provider) Unwrap(ctx context.Context, name vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	p.unwraps.Add(1)
-	k, err := p.find(ctx, name)
+	opened := make([][]byte, len(items))
+	return answer(opened, p.on(ctx, CallUnwrap, name, func(k *key) (err error) {
+		for i, item := range items {
+			if opened[i], err = k.open(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// answer returns all or, with an error, nothing.
+func answer(all [][]byte, err error) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	clear := make([][]byte, len(items))
-	for i, item := range items {
-		if clear[i], err = k.open(item); err != nil {
-			return nil, err
-		}
+	return all, nil
+}
+
+func (k *key) open(item vaultkeys.Item) ([]byte, error) {
+	n, err := versionOf(item.Data)
+	switch {
+	case err != nil || n > k.latest:
+		return nil, vaultkeys.ErrTampered
+	case n < k.available():
+		return nil, vaultkeys.ErrTrimmed
+	case n < k.minimum:
+		return nil, vaultkeys.ErrTooOld
+	}
+	clear, err := k.versions[n].aead.Open(nil, item.Data[4:16], item.Data[16:], item.AssociatedData)
+	if err != nil {
+		return nil, vaultkeys.ErrTampered
 	}
 	return clear, nil
 }
 
-func (k *key) open(item vaultkeys.Item) ([]byte, error) {
-	if len(item.Data) < 4+12+16 {
-		return nil, vaultkeys.ErrTampered
+// VersionOf reads the version out of what Wrap sealed.
+func (p *Provider) VersionOf(wrapped []byte) (int, error) { return versionOf(wrapped) }
+
+func versionOf(wrapped []byte) (int, error) {
+	if len(wrapped) < 4+12+16 {
+		return 0, vaultkeys.ErrTampered
 	}
-	v, ok := k.versions[int(binary.BigEndian.Uint32(item.Data))]
-	if !ok {
-		return nil, vaultkeys.ErrTampered
+	n := binary.BigEndian.Uint32(wrapped)
+	if n < 1 || n > 1<<31-1 {
+		return 0, vaultkeys.ErrTampered
 	}
-	clear, err := v.aead.Open(nil, item.Data[4:16], item.Data[16:], item.AssociatedData)
-	if err != nil {
-		return nil, vaultkeys.ErrTampered
-	}
-	return clear, nil
+	return int(n), nil
 }
 
 // SelfTest proves that the key works.
@@ -134,70 +152,6 @@ func (p *Provider) SelfTest(ctx context.Context, name vaultkeys.KeyName) error {
 		return vaultkeys.ErrUnfit
 	}
 	return nil
-}
-
-// Create makes a key with one version.
-func (p *Provider) Create(ctx context.Context, name vaultkeys.KeyName) error {
-	if err := p.ask(ctx); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.keys[name] != nil {
-		return fmt.Errorf("%s: %w", name, vaultkeys.ErrKeyExists)
-	}
-	k := &key{versions: map[int]version{}}
-	k.add()
-	p.keys[name] = k
-	return nil
-}
-
-// Rotate adds a version.
-func (p *Provider) Rotate(ctx context.Context, name vaultkeys.KeyName) (int, error) {
-	k, err := p.find(ctx, name)
-	if err != nil {
-		return 0, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k.add()
-	return k.latest, nil
-}
-
-// Destroy ends a key.
-func (p *Provider) Destroy(ctx context.Context, name vaultkeys.KeyName) error {
-	if _, err := p.find(ctx, name); err != nil {
-		return err
-	}
-	p.set(func() { delete(p.keys, name) })
-	return nil
-}
-
-// Describe tells the versions of a key.
-func (p *Provider) Describe(ctx context.Context, name vaultkeys.KeyName) (vaultkeys.KeyInfo, error) {
-	k, err := p.find(ctx, name)
-	if err != nil {
-		return vaultkeys.KeyInfo{}, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	info := vaultkeys.KeyInfo{Latest: k.latest}
-	for _, n := range slices.Sorted(maps.Keys(k.versions)) {
-		info.Versions = append(info.Versions, vaultkeys.KeyVersion{Version: n, CreatedAt: k.versions[n].created})
-	}
-	return info, nil
-}
-
-func (p *Provider) find(ctx context.Context, name vaultkeys.KeyName) (*key, error) {
-	if err := p.ask(ctx); err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if k := p.keys[name]; k != nil {
-		return k, nil
-	}
-	return nil, fmt.Errorf("%s: %w", name, vaultkeys.ErrKeyNotFound)
 }
 
 // ask plays the way to the key service, with what it was told to suffer.
@@ -221,19 +175,4 @@ func (p *Provider) ask(ctx context.Context) error {
 		return fmt.Errorf("%w: the test says so", vaultkeys.ErrRefused)
 	}
 	return nil
-}
-
-func (k *key) add() {
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	block, err := aes.NewCipher(secret)
-	if err != nil {
-		panic(err)
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err)
-	}
-	k.latest++
-	k.versions[k.latest] = version{aead, time.Now()}
 }

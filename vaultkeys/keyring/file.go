@@ -14,8 +14,10 @@ import (
 
 // document is what the file holds once it is unsealed.
 //
-//	{"format": 1, "keys": {NAME: {"latest": 2, "versions": {"1": {"key": BASE64, "created_at": TIME}, ...}}}}
+//	{"format": 1, "keys": {NAME: {"latest": 2, "minimum": 2, "versions": {"1": {"key": BASE64, "created_at": TIME}, ...}}}}
 //
+// minimum is the lowest version that unwraps; without it every one does. The
+// versions are all from the lowest that is not trimmed to the latest.
 // A sealed file is that document in age's format (filippo.io/age).
 type document struct {
 	Format int                           `json:"format"`
@@ -24,8 +26,15 @@ type document struct {
 
 type record struct {
 	Latest   int              `json:"latest"`
+	Minimum  int              `json:"minimum,omitempty"`
 	Versions map[int]*version `json:"versions"`
 }
+
+// available is the lowest version that is not trimmed.
+func (r *record) available() int { return r.Latest - len(r.Versions) + 1 }
+
+// minimum is the lowest version that unwraps.
+func (r *record) minimum() int { return max(r.Minimum, r.available()) }
 
 type version struct {
 	Key       []byte    `json:"key"` // 32 bytes
@@ -81,9 +90,12 @@ func (d *document) check() error {
 		if r == nil || r.Latest > highestVersion || r.Versions[r.Latest] == nil {
 			return fmt.Errorf("key %.80q has no newest version", name)
 		}
+		if r.Minimum < 0 || r.Minimum > r.Latest {
+			return fmt.Errorf("the lowest version of key %.80q is damaged", name)
+		}
 		for n, v := range r.Versions {
-			if n < 1 || n > r.Latest || v == nil || len(v.Key) != keySize {
-				return fmt.Errorf("version %d of key %.80q is damaged", n, name)
+			if n < r.available() || n < 1 || n > r.Latest || v == nil || len(v.Key) != keySize {
+				return fmt.Errorf("version %d of key %.80q is damaged, or one above it is missing", n, name)
 			}
 		}
 	}

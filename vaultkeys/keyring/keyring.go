@@ -11,13 +11,9 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"sync"
-	"time"
 
 	"strongroom/vaultkeys"
 )
@@ -38,6 +34,7 @@ type Provider struct {
 	writer  writer
 	doc     *document
 	ciphers map[vaultkeys.KeyName]map[int]cipher.AEAD // nil once closed
+	unsure  bool                                      // the file may not be the document after a crash
 }
 
 // Create makes a new keyring with no keys. It refuses to write over a file.
@@ -182,34 +179,58 @@ const (
 func (p *Provider) Unwrap(_ context.Context, key vaultkeys.KeyName, items []vaultkeys.Item) ([][]byte, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if _, err := p.find(key); err != nil {
+	r, err := p.find(key)
+	if err != nil {
 		return nil, err
 	}
 	out := make([][]byte, len(items))
 	for i, item := range items {
-		var err error
-		if out[i], err = unwrap(p.ciphers[key], item); err != nil {
+		if out[i], err = r.unwrap(p.ciphers[key], item); err != nil {
 			return nil, fmt.Errorf("key %s: %w", key, err)
 		}
 	}
 	return out, nil
 }
 
-func unwrap(ciphers map[int]cipher.AEAD, item vaultkeys.Item) ([]byte, error) {
-	b := item.Data
-	if len(b) < wrappedPrefix+nonceSize+tagSize || b[0] != wrappedFormat {
-		return nil, vaultkeys.ErrTampered
+func (r *record) unwrap(ciphers map[int]cipher.AEAD, item vaultkeys.Item) ([]byte, error) {
+	number, err := versionOf(item.Data)
+	if err != nil {
+		return nil, err
 	}
-	aead := ciphers[int(binary.BigEndian.Uint32(b[1:]))]
-	if aead == nil {
+	switch {
+	case number > r.Latest:
 		return nil, fmt.Errorf("it has no such version: %w", vaultkeys.ErrRefused)
+	case number < r.available():
+		return nil, vaultkeys.ErrTrimmed
+	case number < r.Minimum:
+		return nil, vaultkeys.ErrTooOld
 	}
-	nonce, sealed := b[wrappedPrefix:wrappedPrefix+nonceSize], b[wrappedPrefix+nonceSize:]
-	plain, err := aead.Open(nil, nonce, sealed, item.AssociatedData)
+	b := item.Data[wrappedPrefix:]
+	plain, err := ciphers[number].Open(nil, b[:nonceSize], b[nonceSize:], item.AssociatedData)
 	if err != nil {
 		return nil, vaultkeys.ErrTampered
 	}
 	return plain, nil
+}
+
+// VersionOf reads the version out of the layout that Wrap draws.
+func (p *Provider) VersionOf(wrapped []byte) (int, error) {
+	number, err := versionOf(wrapped)
+	if err != nil {
+		return 0, fmt.Errorf("keyring: %w", err)
+	}
+	return number, nil
+}
+
+func versionOf(wrapped []byte) (int, error) {
+	if len(wrapped) < wrappedPrefix+nonceSize+tagSize || wrapped[0] != wrappedFormat {
+		return 0, vaultkeys.ErrTampered
+	}
+	number := binary.BigEndian.Uint32(wrapped[1:])
+	if number < 1 || number > highestVersion {
+		return 0, vaultkeys.ErrTampered
+	}
+	return int(number), nil
 }
 
 // find returns a key's record. The caller holds mu.
@@ -233,98 +254,4 @@ func notFound(key vaultkeys.KeyName) error {
 // refused.
 func (p *Provider) SelfTest(ctx context.Context, key vaultkeys.KeyName) error {
 	return vaultkeys.SelfTest(ctx, p, key)
-}
-
-// Create makes a key.
-func (p *Provider) Create(_ context.Context, key vaultkeys.KeyName) error {
-	return p.change(func(doc *document) error {
-		if doc.Keys[key] != nil {
-			return fmt.Errorf("key %s: %w", key, vaultkeys.ErrKeyExists)
-		}
-		doc.Keys[key] = &record{Latest: 1, Versions: map[int]*version{1: newVersion()}}
-		return nil
-	})
-}
-
-func newVersion() *version {
-	v := &version{Key: make([]byte, keySize), CreatedAt: time.Now().UTC()}
-	rand.Read(v.Key)
-	return v
-}
-
-// Rotate adds a version to a key.
-func (p *Provider) Rotate(_ context.Context, key vaultkeys.KeyName) (latest int, err error) {
-	err = p.change(func(doc *document) error {
-		r := doc.Keys[key]
-		if r == nil {
-			return notFound(key)
-		}
-		latest = r.Latest + 1
-		versions := maps.Clone(r.Versions)
-		versions[latest] = newVersion()
-		doc.Keys[key] = &record{Latest: latest, Versions: versions}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	return latest, nil
-}
-
-// Destroy removes a key from the file. Copies of the file still have it.
-func (p *Provider) Destroy(_ context.Context, key vaultkeys.KeyName) error {
-	return p.change(func(doc *document) error {
-		if doc.Keys[key] == nil {
-			return notFound(key)
-		}
-		delete(doc.Keys, key)
-		return nil
-	})
-}
-
-// change writes the edited document and only then works with it: a failure
-// leaves file and memory as they were. Where it is not sure that the file lasts,
-// work goes on with what is in the old one and in the new one: nothing is sealed
-// under a key that a crash could take away.
-func (p *Provider) change(edit func(*document) error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ciphers == nil {
-		return errClosed
-	}
-	next := &document{Format: fileFormat, Keys: maps.Clone(p.doc.Keys)}
-	if err := edit(next); err != nil {
-		return err
-	}
-	err := p.writer.write(next)
-	switch {
-	case err == nil:
-		return p.use(next)
-	case errors.Is(err, errUnsure):
-		err = errors.Join(err, p.use(common(p.doc, next)))
-	}
-	return errors.Join(vaultkeys.ErrUnavailable, err)
-}
-
-// common returns the keys that both documents have, as old has them: a change
-// never takes a version away.
-func common(old, next *document) *document {
-	both := &document{Format: fileFormat, Keys: maps.Clone(old.Keys)}
-	maps.DeleteFunc(both.Keys, func(name vaultkeys.KeyName, _ *record) bool { return next.Keys[name] == nil })
-	return both
-}
-
-// Describe tells the versions of a key.
-func (p *Provider) Describe(_ context.Context, key vaultkeys.KeyName) (vaultkeys.KeyInfo, error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	r, err := p.find(key)
-	if err != nil {
-		return vaultkeys.KeyInfo{}, err
-	}
-	info := vaultkeys.KeyInfo{Latest: r.Latest}
-	for _, n := range slices.Sorted(maps.Keys(r.Versions)) {
-		info.Versions = append(info.Versions, vaultkeys.KeyVersion{Version: n, CreatedAt: r.Versions[n].CreatedAt})
-	}
-	return info, nil
 }

@@ -103,7 +103,7 @@ var said = []struct {
 	means error
 }{
 	{"message authentication failed", vaultkeys.ErrTampered},
-	{"too old", fmt.Errorf("the version of the key that wrapped this is below min_decryption_version: %w", vaultkeys.ErrRefused)},
+	{"too old", fmt.Errorf("%w (min_decryption_version)", vaultkeys.ErrTooOld)},
 	{"version is too new", fmt.Errorf("the key has no such version: %w", vaultkeys.ErrRefused)},
 	{"no such key version", fmt.Errorf("the key has no such version any more: %w", vaultkeys.ErrRefused)},
 	{"invalid ciphertext", vaultkeys.ErrTampered},

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"strongroom/vaultkeys"
@@ -25,8 +23,14 @@ type keyData struct {
 	PlaintextBackup bool                    `json:"allow_plaintext_backup"`
 	Latest          int                     `json:"latest_version"`
 	MinDecryption   int                     `json:"min_decryption_version"`
+	MinEncryption   int                     `json:"min_encryption_version"`
+	MinAvailable    int                     `json:"min_available_version"`
 	Versions        map[int]json.RawMessage `json:"keys"` // AES: the time of its creation, in seconds since 1970
 }
+
+// available is the lowest version that is not trimmed. transit says 0 before
+// the first trim.
+func (d keyData) available() int { return max(d.MinAvailable, 1) }
 
 // unfit says why Strongroom must not use a key, or nothing.
 func (d keyData) unfit() string {
@@ -96,8 +100,47 @@ func (p *Provider) Destroy(ctx context.Context, key vaultkeys.KeyName) error {
 	return p.change(ctx, "destroy", http.MethodDelete, key, "", nil)
 }
 
-// Describe tells the versions that can still unwrap: those from transit's
-// min_decryption_version on.
+// SetMinimum sets min_decryption_version and min_encryption_version, both in
+// one request. It is not tried again when its answer got lost; to call it again
+// is safe.
+func (p *Provider) SetMinimum(ctx context.Context, key vaultkeys.KeyName, version int) error {
+	ctx, cancel := p.begin(ctx)
+	defer cancel()
+	data, err := p.readKey(ctx, p.lifecycle, key)
+	switch {
+	case err != nil:
+		return err
+	case version > data.Latest || version < data.available():
+		return fmt.Errorf("vault: set the lowest version of %s: it must be one of %d to %d: %w",
+			key, data.available(), data.Latest, vaultkeys.ErrVersion)
+	case data.MinDecryption == version && data.MinEncryption == version:
+		return nil
+	}
+	return p.change(ctx, "set the lowest version of", http.MethodPost, key, "/config", map[string]any{
+		"min_decryption_version": version, "min_encryption_version": version,
+	})
+}
+
+// Trim sets min_available_version, which destroys the versions below. It is not
+// tried again when its answer got lost; to call it again is safe.
+func (p *Provider) Trim(ctx context.Context, key vaultkeys.KeyName, version int) error {
+	ctx, cancel := p.begin(ctx)
+	defer cancel()
+	data, err := p.readKey(ctx, p.lifecycle, key)
+	switch {
+	case err != nil:
+		return err
+	case version <= data.available():
+		return nil
+	case version > min(data.MinDecryption, data.MinEncryption):
+		return fmt.Errorf("vault: trim %s: versions below %d may still unwrap or wrap: the lowest that does must be raised first: %w",
+			key, version, vaultkeys.ErrVersion)
+	}
+	return p.change(ctx, "trim", http.MethodPost, key, "/trim", map[string]any{"min_available_version": version})
+}
+
+// Describe tells the versions that transit still has. Of those below
+// min_decryption_version, which it keeps apart, it does not tell the times.
 func (p *Provider) Describe(ctx context.Context, key vaultkeys.KeyName) (vaultkeys.KeyInfo, error) {
 	ctx, cancel := p.begin(ctx)
 	defer cancel()
@@ -105,15 +148,19 @@ func (p *Provider) Describe(ctx context.Context, key vaultkeys.KeyName) (vaultke
 	if err != nil {
 		return vaultkeys.KeyInfo{}, err
 	}
-	info := vaultkeys.KeyInfo{Latest: data.Latest}
-	for _, version := range slices.Sorted(maps.Keys(data.Versions)) {
+	info := vaultkeys.KeyInfo{Latest: data.Latest, Minimum: max(data.MinDecryption, data.available()), Available: data.available()}
+	for version := info.Available; version <= info.Latest; version++ {
+		v := vaultkeys.KeyVersion{Version: version}
 		var seconds int64
-		if err := json.Unmarshal(data.Versions[version], &seconds); err != nil {
+		switch raw, told := data.Versions[version]; {
+		case !told && version >= info.Minimum:
+			return vaultkeys.KeyInfo{}, p.nonsense("read", key, "a version is missing")
+		case told && json.Unmarshal(raw, &seconds) != nil:
 			return vaultkeys.KeyInfo{}, p.nonsense("read", key, "a version's time is malformed")
+		case told:
+			v.CreatedAt = time.Unix(seconds, 0).UTC()
 		}
-		if version >= data.MinDecryption {
-			info.Versions = append(info.Versions, vaultkeys.KeyVersion{Version: version, CreatedAt: time.Unix(seconds, 0).UTC()})
-		}
+		info.Versions = append(info.Versions, v)
 	}
 	return info, nil
 }

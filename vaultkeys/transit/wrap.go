@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -66,12 +67,26 @@ func (p *Provider) Unwrap(ctx context.Context, key vaultkeys.KeyName, items []va
 		}
 		batch[i] = batchItem{Ciphertext: text, AssociatedData: base64.StdEncoding.EncodeToString(item.AssociatedData)}
 	}
-	return p.batches(ctx, "decrypt", key, batch, func(r batchResult) ([]byte, bool) {
+	out, err := p.batches(ctx, "decrypt", key, batch, func(r batchResult) ([]byte, bool) {
 		if r.Plaintext == nil {
 			return nil, false
 		}
 		plain, err := base64.StdEncoding.Strict().DecodeString(*r.Plaintext)
 		return plain, err == nil
+	})
+	if errors.Is(err, vaultkeys.ErrTooOld) && p.trimmed(ctx, key, items) {
+		return nil, fmt.Errorf("vault: unwrap under %s at %s: %w", key, p.config.Address, vaultkeys.ErrTrimmed)
+	}
+	return out, err
+}
+
+// trimmed reports whether an item is under a version that was trimmed. transit
+// says of such a one just that it is too old, so the key is looked at.
+func (p *Provider) trimmed(ctx context.Context, key vaultkeys.KeyName, items []vaultkeys.Item) bool {
+	data, err := p.readKey(ctx, p.everyday, key)
+	return err == nil && slices.ContainsFunc(items, func(item vaultkeys.Item) bool {
+		version, ok := versionOf(item.Data)
+		return ok && version < data.available()
 	})
 }
 

@@ -3,8 +3,11 @@ package transit
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"strconv"
 	"strings"
+
+	"strongroom/vaultkeys"
 )
 
 // A wrapped item is what transit answered, in a form that has one spelling
@@ -46,13 +49,28 @@ func parseCiphertext(text string) ([]byte, bool) {
 
 // ciphertextOf is the inverse of parseCiphertext.
 func ciphertextOf(wrapped []byte) (string, bool) {
-	if len(wrapped) < wrappedPrefix+nonceAndTag || wrapped[0] != wrappedFormat {
+	version, ok := versionOf(wrapped)
+	if !ok {
 		return "", false
+	}
+	return transitPrefix + strconv.Itoa(version) + ":" +
+		base64.StdEncoding.EncodeToString(wrapped[wrappedPrefix:]), true
+}
+
+// versionOf reads the version out of a wrapped item.
+func versionOf(wrapped []byte) (int, bool) {
+	if len(wrapped) < wrappedPrefix+nonceAndTag || wrapped[0] != wrappedFormat {
+		return 0, false
 	}
 	version := binary.BigEndian.Uint32(wrapped[1:])
-	if version == 0 || version > highestVersion {
-		return "", false
+	return int(version), version >= 1 && version <= highestVersion
+}
+
+// VersionOf reads the version out of the layout above.
+func (p *Provider) VersionOf(wrapped []byte) (int, error) {
+	version, ok := versionOf(wrapped)
+	if !ok {
+		return 0, fmt.Errorf("vault: read the version of a wrapped item: %w", vaultkeys.ErrTampered)
 	}
-	return transitPrefix + strconv.FormatUint(uint64(version), 10) + ":" +
-		base64.StdEncoding.EncodeToString(wrapped[wrappedPrefix:]), true
+	return version, nil
 }
