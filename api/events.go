@@ -1,25 +1,25 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"strongroom/internal/limits"
+	"strongroom/store"
 )
 
 // mediaEvents is the media type of server-sent events (HTML, section 9.2).
 const mediaEvents = "text/event-stream"
 
-const (
-	// eventsEvery is how close two events follow each other at most.
-	eventsEvery = time.Second
-	// beatEvery is how often a stream that has nothing to say shows that it is
-	// alive: sooner than proxies give up.
-	beatEvery = 15 * time.Second
-)
+// beatEvery is how often a stream that has nothing to say shows that it is
+// alive, and looks whether its caller may be told more: sooner than proxies give
+// up.
+const beatEvery = 15 * time.Second
 
 // wantsEvents reports whether the caller asked for events in place of a
 // document.
@@ -54,7 +54,7 @@ func (c *call) openEvents() (*eventStream, error) {
 	}
 	e := &eventStream{c, http.NewResponseController(c.w)}
 	liftDeadlines(e.control)
-	return e, nil
+	return e, e.beat() // so that the caller knows at once that it is heard
 }
 
 // send writes an event whose data is the JSON text of a value: one line.
@@ -101,53 +101,64 @@ func (e *eventStream) fail(err error) error {
 	return nil
 }
 
-// await waits until something changed, and shows meanwhile that the stream is
-// alive. It reports whether to go on: not when the client went away, and not
-// when the server stops.
-func (e *eventStream) await(changed <-chan struct{}) bool {
-	beat := time.NewTicker(beatEvery)
-	defer beat.Stop()
-	soonest := time.After(eventsEvery)
-	wake := (<-chan struct{})(nil) // not before the last event has stood for a while
-	for {
-		select {
-		case <-wake:
-			return true
-		case <-soonest:
-			wake = changed
-		case <-beat.C:
-			if e.beat() != nil {
-				return false
-			}
-		case <-e.c.ctx().Done():
-			return false
-		case <-e.c.s.stopping:
-			return false
-		}
-	}
+// finish sends the last event of a stream.
+func (e *eventStream) finish(doc any) error {
+	_ = e.send("end", doc)                                            // to nobody, when the client has gone
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.c.s.StreamStall)) // for the end that net/http writes
+	return nil
 }
 
-// follow sends the document of a job now and whenever it changed, and one last
-// time when it is over. A stream that the server ends because it stops has no
-// such end, and the client asks again.
-func follow[T any](c *call, changed <-chan struct{}, read func() (T, error), over func(*T) bool) error {
-	doc, err := read()
+// follow sends the documents of a job, and ends with the one after which nothing
+// happens by itself. A stream that the server ends because it stops has no such
+// end, and the client asks again.
+func follow[T any](c *call, subscribe func(context.Context, store.Caller, string) (<-chan T, error), id string, over func(*T) bool) error {
+	ctx, cancel := context.WithCancel(c.ctx())
+	defer cancel()
+	docs, err := subscribe(ctx, c.who, id)
 	if err != nil {
 		return err
 	}
 	e, err := c.openEvents()
 	if err != nil {
-		return err
+		return err // or nobody is left to tell
 	}
-	for !over(&doc) {
-		if e.send("progress", doc) != nil || !e.await(changed) {
-			return nil // nobody is left to tell, or the server stops
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	for {
+		select {
+		case doc, more := <-docs:
+			if !more {
+				return nil
+			}
+			if over(&doc) {
+				return e.finish(doc)
+			}
+			err = e.send("progress", doc)
+		case <-beat.C:
+			err = e.beat()
+		case <-ctx.Done():
+			return nil
+		case <-c.s.stopping:
+			return nil
 		}
-		if doc, err = read(); err != nil {
+		if err != nil {
+			return nil // nobody is left to tell
+		}
+		if err = c.stillThere(); err != nil {
 			return e.fail(err)
 		}
 	}
-	_ = e.send("end", doc)
-	_ = e.control.SetWriteDeadline(time.Now().Add(c.s.StreamStall)) // for the end that net/http writes
+}
+
+// stillThere reports whether the caller of an answer that goes on may be told
+// more: its token is good yet, and its roles are those it came with.
+func (c *call) stillThere() error {
+	now, err := c.s.Store.Renew(c.who)
+	if err != nil {
+		return errBadToken
+	}
+	if !slices.Equal(now.Roles, c.who.Roles) {
+		return store.ErrForbidden
+	}
 	return nil
 }

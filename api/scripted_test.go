@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/schema"
 	"strongroom/internal/secret"
 	"strongroom/internal/uid"
+	"strongroom/rotate"
 	"strongroom/store"
 )
 
@@ -29,6 +30,9 @@ type scripted struct {
 	reasons []store.Reason
 	midway  error // of a stream, after it began
 	panics  any
+	gone    error // of whoever watches something
+
+	rotations chan rotate.Rotation // that a watcher is told
 
 	caller  store.Caller // what the last call was given
 	ref     any

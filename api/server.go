@@ -62,12 +62,17 @@ type Store interface {
 	governor
 	approver
 	keeper
+	attested
+	// Renew returns a caller as it is now, for answers that go on.
+	Renew(store.Caller) (store.Caller, error)
 }
 
 // Config says what a server serves and how. Zero values mean the defaults.
 type Config struct {
 	Store   Store
 	Tokens  Tokens
+	Jobs    Jobs
+	Keys    Inventory
 	Metrics *metrics.Metrics // nil: counted for nobody
 	Gate    *limits.Gate     // nil: nothing is limited
 	Logger  *slog.Logger     // nil: slog.Default
@@ -105,8 +110,8 @@ type Server struct {
 
 // New returns a server that does not listen yet.
 func New(c Config) (*Server, error) {
-	if c.Store == nil || c.Tokens == nil {
-		return nil, errors.New("api: a store and tokens are required")
+	if c.Store == nil || c.Tokens == nil || c.Jobs == nil || c.Keys == nil {
+		return nil, errors.New("api: a store, tokens, jobs and an inventory of keys are required")
 	}
 	c.defaults()
 	s := &Server{Config: c, stopping: make(chan struct{})}

@@ -20,6 +20,8 @@ func operations() []operation {
 	all = append(all, accessOperations()...)
 	all = append(all, limitOperations()...)
 	all = append(all, governanceOperations()...)
+	all = append(all, rotationOperations()...)
+	all = append(all, keyOperations()...)
 	return withWaiting(append(all, otherOperations()...))
 }
 

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"strongroom/rotate"
+	"strongroom/store"
+)
+
+// Inventory tells of keys; rotate.Inventory is one. Its methods authorise and
+// audit their caller, and are safe for concurrent use.
+type Inventory interface {
+	List(context.Context, store.Caller) ([]rotate.DomainKeys, error)
+	Covered(ctx context.Context, c store.Caller, keyID uint32, fn func(store.CoveredRecord) error) error
+}
+
+// attested is what the store tells whoever checks what it signed.
+type attested interface {
+	AttestKeys() []store.VerifierKey
+}
+
+func (s *Server) listKeys(c *call) error {
+	return sendList[rotate.DomainKeys](c)(s.Keys.List(c.ctx(), c.who))
+}
+
+// keyRecords writes everything that a key has ever covered, one a line, and a
+// last line that says that it was all.
+func (s *Server) keyRecords(c *call) error {
+	id, err := strconv.ParseUint(c.vars["key"], 16, 32)
+	if err != nil || len(c.vars["key"]) != 8 {
+		return refuse(errRequest, "a key's id is eight hexadecimal digits")
+	}
+	_, out := c.openStream()
+	defer out.stop()
+	count := uint64(0)
+	err = s.Keys.Covered(c.ctx(), c.who, uint32(id), func(r store.CoveredRecord) error {
+		count++
+		return out.line(r)
+	})
+	if err != nil {
+		return out.cut(err)
+	}
+	if err := out.line(exportEnd{End: true, Count: count}); err != nil {
+		return nil
+	}
+	return out.flush()
+}
+
+type attestKeysBody struct {
+	Keys []store.VerifierKey `json:"keys"`
+}
+
+// attestKeys tells the public keys of reports and certificates. They are no
+// secret.
+func (s *Server) attestKeys(c *call) error {
+	body := attestKeysBody{s.Store.AttestKeys()}
+	if body.Keys == nil {
+		body.Keys = []store.VerifierKey{}
+	}
+	return c.sendJSON(http.StatusOK, body)
+}
