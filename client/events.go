@@ -17,8 +17,8 @@ import (
 // dead: a live one shows itself every 15 seconds.
 const quietFor = time.Minute
 
-// event is one event of a stream (HTML, section 9.2.6).
-type event struct {
+// sentEvent is one event of a stream (HTML, section 9.2.6).
+type sentEvent struct {
 	name string
 	data []byte
 }
@@ -26,11 +26,11 @@ type event struct {
 // readEvents yields the events of a stream until it ends. An event that has no
 // blank line behind it did not arrive whole, and is dropped. alive is called for
 // every line.
-func readEvents(r io.Reader, alive func()) iter.Seq2[event, error] {
-	return func(yield func(event, error) bool) {
+func readEvents(r io.Reader, alive func()) iter.Seq2[sentEvent, error] {
+	return func(yield func(sentEvent, error) bool) {
 		lines := bufio.NewScanner(r)
 		lines.Buffer(make([]byte, 16<<10), maxAnswer)
-		var e event
+		var e sentEvent
 		for lines.Scan() {
 			alive()
 			line := lines.Bytes()
@@ -41,16 +41,16 @@ func readEvents(r io.Reader, alive func()) iter.Seq2[event, error] {
 			if e.data != nil && !yield(e, nil) {
 				return
 			}
-			e = event{}
+			e = sentEvent{}
 		}
 		if err := lines.Err(); err != nil {
-			yield(event{}, err)
+			yield(sentEvent{}, err)
 		}
 	}
 }
 
 // add takes a line of an event. A comment has no name before its colon.
-func (e *event) add(line []byte) {
+func (e *sentEvent) add(line []byte) {
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
 	switch string(name) {
@@ -120,7 +120,7 @@ func watchOnce[T any](ctx context.Context, c *Client, path string, yield func(*T
 
 // documentOf reads the document of an event; of one that this client does not
 // know there is none.
-func documentOf[T any](e event) (*T, error) {
+func documentOf[T any](e sentEvent) (*T, error) {
 	switch e.name {
 	case "progress", "end":
 		doc := new(T)
