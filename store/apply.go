@@ -11,9 +11,8 @@ import (
 // recheck finds out, in the transaction, whether what a draft was made from
 // still stands: the record, the keysets, the schema. errStale when not.
 func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
-	raw := tx.Get(kv.Generations, coll.integration.doc.UID[:])
-	if g, err := decodeGeneration(raw); err != nil || g != d.generation {
-		return errStale
+	if err := inForce(tx, coll, d.generation); err != nil {
+		return err
 	}
 	if !bytes.Equal(tx.Get(kv.Records, recordKey(coll.doc.UID, d.id)), d.base.rawState) {
 		return errStale
@@ -22,6 +21,16 @@ func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
 		return errStale // the number was given before
 	}
 	return d.checkUnique(tx, coll)
+}
+
+// inForce finds out, in the transaction, whether the keys and definitions of an
+// integration are still those that a draft was made under. errStale when not.
+func inForce(tx kv.ReadTx, coll *collection, made generation) error {
+	g, err := decodeGeneration(tx.Get(kv.Generations, coll.integration.doc.UID[:]))
+	if err != nil || g != made {
+		return errStale
+	}
+	return nil
 }
 
 // standing finds out, in the transaction, whether the definitions that a
@@ -36,21 +45,30 @@ func standing(tx kv.ReadTx, coll *collection) error {
 
 // checkUnique refuses a value of a unique field that another record holds.
 func (d *sealedDraft) checkUnique(tx kv.ReadTx, coll *collection) error {
-	for _, t := range d.tokens.tokens {
-		if !t.unique {
-			continue
-		}
-		prefix := indexPrefix(coll.doc.UID, t.path, d.tokens.generation, t.token)
-		conflict := false
-		tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
-			conflict = string(key[len(prefix):]) != d.id
-			return !conflict
-		})
-		if conflict {
-			return &UniqueConflict{Path: t.path}
+	err := d.tokens.checkUnique(tx, coll.doc.UID, d.id)
+	for i := 0; i < len(d.older) && err == nil; i++ {
+		err = d.older[i].checkUnique(tx, coll.doc.UID, d.id)
+	}
+	return err
+}
+
+func (t *tokenSet) checkUnique(tx kv.ReadTx, c uid.UID, id string) error {
+	for _, k := range t.tokens {
+		if k.unique && heldByAnother(tx, c, k.path, t.generation, k.token, id) {
+			return &UniqueConflict{Path: k.path}
 		}
 	}
 	return nil
+}
+
+// heldByAnother reports whether the index has a token for another record too.
+func heldByAnother(tx kv.ReadTx, c uid.UID, path string, generation uint32, token []byte, id string) (held bool) {
+	prefix := indexPrefix(c, path, generation, token)
+	tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
+		held = string(key[len(prefix):]) != id
+		return !held
+	})
+	return held
 }
 
 // apply writes a draft that was rechecked.
@@ -59,17 +77,18 @@ func (d *sealedDraft) apply(tx kv.Tx, coll *collection, operation uid.UID, seque
 	key := revisionKey(c, d.id, d.number)
 	tx.Put(kv.Revisions, key, d.value)
 	tx.Put(kv.DEKs, key, d.wrapped)
+	t.keys.dek(d.wrapped, 1)
 	if !d.eraseAt.IsZero() {
 		tx.Put(kv.Expiry, expiryKey(d.eraseAt, expiryRevision, key), nil)
 	}
-	d.reindex(tx, c)
+	d.reindex(tx, c, t)
 	d.relabel(tx, c)
 	next := state{life: live, revision: d.number, sequence: sequence, operation: operation}
 	putState(tx, c, d.id, d.base, next, at)
 	t.count(d.base, next)
 	t.revisions++
 	if d.base.exists {
-		t.revisions -= trim(tx, c, d.id, d.number, d.keep(coll))
+		trim(tx, c, d.id, d.number, d.keep(coll), t)
 	}
 }
 
@@ -114,33 +133,37 @@ func (t *tally) count(base found, next state) {
 }
 
 // reindex replaces the record's entries in the blind index.
-func (d *sealedDraft) reindex(tx kv.Tx, c uid.UID) {
-	key := recordKey(c, d.id)
+func (d *sealedDraft) reindex(tx kv.Tx, c uid.UID, t *tally) {
 	if d.base.exists {
-		old := tx.Get(kv.Tokens, key)
-		if bytes.Equal(old, d.indexed) {
+		if bytes.Equal(tx.Get(kv.Tokens, recordKey(c, d.id)), d.indexed) {
 			return
 		}
-		dropTokens(tx, c, d.id, old)
+		removeTokens(tx, c, d.id, t)
 	}
 	if d.indexed == nil {
-		if d.base.exists {
-			tx.Delete(kv.Tokens, key)
-		}
 		return
 	}
-	for _, t := range d.tokens.tokens {
-		tx.Put(kv.Index, indexKey(c, t.path, d.tokens.generation, t.token, d.id), nil)
+	for _, k := range d.tokens.tokens {
+		tx.Put(kv.Index, indexKey(c, k.path, d.tokens.generation, k.token, d.id), nil)
 	}
-	tx.Put(kv.Tokens, key, d.indexed)
+	tx.Put(kv.Tokens, recordKey(c, d.id), d.indexed)
+	t.keys.tokens(d.indexed, 1)
+}
+
+// removeTokens takes a record out of the blind index.
+func removeTokens(tx kv.Tx, c uid.UID, id string, t *tally) {
+	old := tx.Get(kv.Tokens, recordKey(c, id))
+	if old == nil {
+		return
+	}
+	dropTokens(tx, c, id, old)
+	t.keys.tokens(old, -1)
+	tx.Delete(kv.Tokens, recordKey(c, id))
 }
 
 // dropTokens removes the index entries that an encoded token set names; every
 // entry of the record is looked for when the set cannot be read.
 func dropTokens(tx kv.Tx, c uid.UID, id string, encoded []byte) {
-	if encoded == nil {
-		return
-	}
 	set, err := decodeTokenSet(encoded)
 	if err != nil {
 		dropWhere(tx, kv.Index, c[:], func(key, _ []byte) bool { return mayIndex(tx, key, id) })
@@ -178,8 +201,8 @@ func (d *sealedDraft) relabel(tx kv.Tx, c uid.UID) {
 	}
 }
 
-// trim removes the oldest revisions beyond those to keep and returns how many.
-func trim(tx kv.Tx, c uid.UID, id string, current uint64, keep int) (removed int64) {
+// trim removes the oldest revisions beyond those to keep.
+func trim(tx kv.Tx, c uid.UID, id string, current uint64, keep int, t *tally) {
 	prefix := revisionsPrefix(c, id)
 	var old []uint64
 	kept := 0
@@ -195,22 +218,22 @@ func trim(tx kv.Tx, c uid.UID, id string, current uint64, keep int) (removed int
 	})
 	for _, number := range old {
 		if number != current {
-			removeRevision(tx, c, id, number)
-			removed++
+			removeRevision(tx, c, id, number, t)
 		}
 	}
-	return removed
 }
 
 // removeRevision erases one revision: its wrapped DEK, its sealed fields and
 // what waits for its time.
-func removeRevision(tx kv.Tx, c uid.UID, id string, number uint64) {
+func removeRevision(tx kv.Tx, c uid.UID, id string, number uint64, t *tally) {
 	key := revisionKey(c, id, number)
 	if rev, err := decodeRevision(tx.Get(kv.Revisions, key), nil); err == nil && !rev.header.eraseAt.IsZero() {
 		tx.Delete(kv.Expiry, expiryKey(rev.header.eraseAt, expiryRevision, key))
 	}
+	t.keys.dek(tx.Get(kv.DEKs, key), -1)
 	tx.Delete(kv.DEKs, key)
 	tx.Delete(kv.Revisions, key)
+	t.revisions--
 }
 
 // expunge erases a record: every revision with its wrapped DEK, its index
@@ -226,20 +249,16 @@ func expunge(tx kv.Tx, c uid.UID, id string, t *tally) error {
 		return expungeDamaged(tx, c, id, t)
 	}
 	dropLabels(tx, c, id, st.revision)
-	prefix := revisionsPrefix(c, id)
-	numbers := revisionNumbers(tx, prefix)
-	for _, number := range numbers {
-		removeRevision(tx, c, id, number)
+	for _, number := range revisionNumbers(tx, revisionsPrefix(c, id)) {
+		removeRevision(tx, c, id, number, t)
 	}
-	dropTokens(tx, c, id, tx.Get(kv.Tokens, recordKey(c, id)))
-	tx.Delete(kv.Tokens, recordKey(c, id))
+	removeTokens(tx, c, id, t)
 	tx.Delete(kv.Changes, changeKey(c, st.sequence))
 	if !st.purgeAt.IsZero() {
 		tx.Delete(kv.Expiry, expiryKey(st.purgeAt, expiryPurge, recordKey(c, id)))
 	}
 	tx.Delete(kv.Records, recordKey(c, id))
 	raiseFloor(tx, c, st.revision)
-	t.revisions -= int64(len(numbers))
 	if st.life == live {
 		t.records--
 	} else {
@@ -265,22 +284,18 @@ func dropLabels(tx kv.Tx, c uid.UID, id string, number uint64) {
 // looking through the collection. The floor rises above every revision that is
 // found.
 func expungeDamaged(tx kv.Tx, c uid.UID, id string, t *tally) error {
-	prefix := revisionsPrefix(c, id)
-	numbers := revisionNumbers(tx, prefix)
-	for _, number := range numbers {
-		removeRevision(tx, c, id, number)
+	for _, number := range revisionNumbers(tx, revisionsPrefix(c, id)) {
+		removeRevision(tx, c, id, number, t)
 		raiseFloor(tx, c, number)
 	}
 	ends := append([]byte{0}, id...)
 	dropWhere(tx, kv.Labels, c[:], func(key, _ []byte) bool { return bytes.HasSuffix(key, ends) })
-	dropTokens(tx, c, id, tx.Get(kv.Tokens, recordKey(c, id)))
-	tx.Delete(kv.Tokens, recordKey(c, id))
+	removeTokens(tx, c, id, t)
 	dropWhere(tx, kv.Changes, c[:], func(_, value []byte) bool {
 		ch, err := decodeChange(value)
 		return err == nil && ch.id == id
 	})
 	tx.Delete(kv.Records, recordKey(c, id))
-	t.revisions -= int64(len(numbers))
 	t.records--
 	return nil
 }

@@ -284,7 +284,7 @@ func (s *Store) changeBook(ctx context.Context, op *operation, writes []controlW
 	if err := op.intent(); err != nil {
 		return err
 	}
-	err := s.engine.Update(ctx, kv.Interactive, sizeOf(writes), func(tx kv.Tx) error {
+	err := s.updateSealed(ctx, kv.Interactive, writes, nil, func(tx kv.Tx) error {
 		if err := applyControl(tx, writes); err != nil {
 			return err
 		}

@@ -93,7 +93,7 @@ func (s *Store) spendUse(ctx context.Context, c Caller, sc scope, record string,
 	if err := s.sealControl(ctx, writes); err != nil {
 		return nil, err
 	}
-	err := s.engine.Update(ctx, kv.Interactive, sizeOf(writes), func(tx kv.Tx) error { return applyControl(tx, writes) })
+	err := s.updateSealed(ctx, kv.Interactive, writes, nil, func(tx kv.Tx) error { return applyControl(tx, writes) })
 	if err != nil {
 		return nil, s.spendFailed(context.WithoutCancel(ctx), a.id, book, err)
 	}

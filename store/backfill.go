@@ -82,6 +82,9 @@ func (s *Store) fillSome(ctx context.Context, coll *collection, ids []string) er
 	final := false // a key that is not known is damage: the keysets were just refreshed
 	err := s.view(ctx, coll.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 		refills = refills[:0]
+		if err := indexCurrent(tx, coll, dom); err != nil {
+			return err
+		}
 		defer func() { final = true }()
 		for _, id := range ids {
 			r, err := s.refillOf(tx, coll, dom, id)
@@ -152,9 +155,10 @@ func indexable(coll *collection, values []schema.Value) []schema.Value {
 }
 
 func storeRefills(tx kv.Tx, coll *collection, refills []refill) error {
-	if err := standing(tx, coll); err != nil {
+	if err := inForce(tx, coll, coll.integration.generation); err != nil {
 		return err
 	}
+	var t tally
 	for i := range refills {
 		r := &refills[i]
 		st, err := decodeState(tx.Get(kv.Records, recordKey(coll.doc.UID, r.id)))
@@ -164,8 +168,9 @@ func storeRefills(tx kv.Tx, coll *collection, refills []refill) error {
 		if err := r.set.checkUnique(tx, coll); err != nil {
 			return err
 		}
-		r.set.reindex(tx, coll.doc.UID)
+		r.set.reindex(tx, coll.doc.UID, &t)
 	}
+	t.add(tx, coll.doc.UID)
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 // else belongs into the same transaction, and what the catalog becomes.
 type controlChange struct {
 	writes  []controlWrite
+	idem    *claim // of the request; nil: none
+	made    remembered
 	check   func(tx kv.ReadTx) error // what else must hold; nil: nothing
 	also    func(tx kv.Tx)
 	publish func(next *catalog)
@@ -28,7 +30,7 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 			return err
 		}
 	}
-	err := s.engine.Update(ctx, kv.Interactive, sizeOf(ch.writes), func(tx kv.Tx) error {
+	err := s.updateSealed(ctx, kv.Interactive, ch.writes, ch.idem, func(tx kv.Tx) error {
 		if ch.check != nil {
 			if err := ch.check(tx); err != nil {
 				return err
@@ -41,7 +43,7 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 			ch.also(tx)
 		}
 		putOperation(tx, op.id, op.entry.Action, op.entry.Target)
-		return nil
+		return ch.idem.remember(tx, ch.made, s.now())
 	})
 	if err != nil {
 		return s.changeFailed(ctx, err)

@@ -199,8 +199,8 @@ func (s *Store) DeleteClient(ctx context.Context, c Caller, name string) (err er
 		writes: writes,
 		also: func(tx kv.Tx) {
 			if cl != nil {
-				sweepRange(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))
-				sweepRange(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))
+				dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))...)
+				dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))...)
 			}
 		},
 		publish: func(cat *catalog) {
@@ -210,15 +210,12 @@ func (s *Store) DeleteClient(ctx context.Context, c Caller, name string) (err er
 	})
 }
 
-// sweepRange deletes every key that begins with prefix: for ranges that are
+// keysUnder returns every key that begins with prefix: for ranges that are
 // known to be short.
-func sweepRange(tx kv.Tx, t kv.Table, prefix []byte) {
-	var keys [][]byte
+func keysUnder(tx kv.ReadTx, t kv.Table, prefix []byte) (keys [][]byte) {
 	tx.Scan(t, prefix, after(prefix), func(key, _ []byte) bool {
 		keys = append(keys, append([]byte(nil), key...))
 		return true
 	})
-	for _, key := range keys {
-		tx.Delete(t, key)
-	}
+	return keys
 }

@@ -290,7 +290,7 @@ func definitionChange(in *integration, old, next *collection, check func(tx kv.R
 	return controlChange{
 		writes:  []controlWrite{{kind: kindCollection, id: collectionID(in, next.name), replaces: collectionVersion(old), doc: next.doc}},
 		check:   check,
-		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
+		also:    func(tx kv.Tx) { putGeneration(tx, in.doc.UID, changed.generation) },
 		publish: func(cat *catalog) { cat.replaceIntegration(changed) },
 	}
 }
@@ -336,7 +336,7 @@ func (s *Store) DeleteCollection(ctx context.Context, c Caller, ref CollectionRe
 			{kind: kindCollection, id: collectionID(in, ref.Collection), replaces: coll.version},
 			{kind: kindPurge, id: coll.doc.UID.String(), doc: doc},
 		},
-		also: func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], changed.generation.encode()) },
+		also: func(tx kv.Tx) { putGeneration(tx, in.doc.UID, changed.generation) },
 		publish: func(cat *catalog) {
 			cat.replaceIntegration(changed)
 			cat.purges[coll.doc.UID] = &purge{doc: doc, version: 1}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/envelope"
@@ -78,6 +79,7 @@ type controlWrite struct {
 	replaces uint64
 	doc      any
 	value    []byte // encoded and sealed; made by sealControl
+	sealedBy uint32 // the generation of the system key that sealed it
 }
 
 // sealControl seals the documents of writes, outside of any transaction.
@@ -86,6 +88,7 @@ func (s *Store) sealControl(ctx context.Context, writes []controlWrite) error {
 	if err != nil {
 		return keyError(err)
 	}
+	generation, _ := system.Generation()
 	for i := range writes {
 		w := &writes[i]
 		if w.doc == nil {
@@ -99,29 +102,123 @@ func (s *Store) sealControl(ctx context.Context, writes []controlWrite) error {
 		if v.sealed, err = system.Seal(w.kind, w.id, v.version, plain); err != nil {
 			return keyError(err)
 		}
-		w.value = v.encode()
+		w.value, w.sealedBy = v.encode(), generation
 	}
 	return nil
 }
 
-// applyControl checks that nothing changed under the writes, then applies
-// them.
+// updateSealed runs a transaction that applies writes which sealControl has
+// sealed, and remembers what idem claimed, which may be nil. When the keys of the
+// system have changed since, nothing was written: the writes are sealed again,
+// and the transaction is run once more.
+func (s *Store) updateSealed(ctx context.Context, class kv.Class, writes []controlWrite, idem *claim, fn func(tx kv.Tx) error) error {
+	first := true
+	return s.withSystem(ctx, func() error {
+		if !first {
+			if err := errors.Join(s.sealControl(ctx, writes), idem.renew(ctx)); err != nil {
+				return err
+			}
+		}
+		first = false
+		return s.engine.Update(ctx, class, sizeOf(writes), func(tx kv.Tx) error {
+			if err := idem.stands(tx); err != nil {
+				return err
+			}
+			return fn(tx)
+		})
+	})
+}
+
+// withSystem runs fn, and again with the keys of the system as they are now each
+// time that it finds those that it had stale. Nobody changes them that often:
+// when they never fit, what the tables say of them is damaged.
+func (s *Store) withSystem(ctx context.Context, fn func() error) error {
+	for try := 0; ; try++ {
+		err := fn()
+		if !errors.Is(err, errStaleSystem) {
+			return err
+		}
+		if try >= totalTries {
+			return fmt.Errorf("%w: the keys of the system are not those that are said to be in force", ErrIntegrity)
+		}
+		s.stats.stale.Add(1)
+		if err := s.domains.Refresh(ctx, uid.Zero); err != nil {
+			return keyError(err)
+		}
+	}
+}
+
+// systemGeneration returns which keys of the system are in force, the zero
+// generation when that cannot be read.
+func systemGeneration(tx kv.ReadTx) generation {
+	g, err := decodeGeneration(tx.Get(kv.Generations, uid.Zero[:]))
+	if err != nil {
+		return generation{}
+	}
+	return g
+}
+
+// systemCurrent reports whether the opened system domain has the keys that are
+// in force.
+func systemCurrent(tx kv.ReadTx, system *envelope.System) bool {
+	g := systemGeneration(tx)
+	sealing, mac := system.Generation()
+	return g.wrapping == sealing && g.index == mac && covers(system.MACGenerations(), g)
+}
+
+// covers reports whether all generations are opened under which tokens or MACs
+// may stand.
+func covers(opened []uint32, g generation) bool {
+	for _, n := range g.openIndexes() {
+		if !slices.Contains(opened, n) {
+			return false
+		}
+	}
+	return true
+}
+
+// applyControl checks that nothing changed under the writes and that they are
+// sealed under the key that is in force, then applies them.
 func applyControl(tx kv.Tx, writes []controlWrite) error {
+	sealing := systemGeneration(tx).wrapping
 	for i := range writes {
 		w := &writes[i]
 		if version(tx.Get(kv.Control, controlKey(w.kind, w.id))) != w.replaces {
 			return errStale
 		}
+		if w.value != nil && w.sealedBy != sealing {
+			return errStaleSystem
+		}
 	}
+	putControl(tx, writes)
+	return nil
+}
+
+// putControl writes control values, or deletes those without one.
+func putControl(tx kv.Tx, writes []controlWrite) {
+	var t keyTally
 	for i := range writes {
 		w := &writes[i]
-		if key := controlKey(w.kind, w.id); w.value != nil {
+		key := controlKey(w.kind, w.id)
+		t.control(tx.Get(kv.Control, key), -1)
+		t.control(w.value, 1)
+		if w.value != nil {
 			tx.Put(kv.Control, key, w.value)
 		} else {
 			tx.Delete(kv.Control, key)
 		}
 	}
-	return nil
+	t.add(tx, uid.Zero)
+}
+
+// dropControl deletes control values, whatever their versions are.
+func dropControl(tx kv.Tx, keys ...[]byte) {
+	var t keyTally
+	for _, key := range keys {
+		t.control(tx.Get(kv.Control, key), -1)
+		tx.Delete(kv.Control, key)
+	}
+	t.add(tx, uid.Zero)
 }
 
 // version returns the version of a stored control value, 0 when there is none.
@@ -134,6 +231,14 @@ func version(b []byte) uint64 {
 
 // errStale comes inside when what a write was made from has changed.
 var errStale = errors.New("store: stale")
+
+// errStaleKeys is an errStale: a domain was opened with other keys than those of
+// its integration that are in force.
+var errStaleKeys = fmt.Errorf("%w: the keys of the integration", errStale)
+
+// errStaleSystem is an errStale: what a write was sealed or computed under is
+// not what the system domain has in force any more.
+var errStaleSystem = fmt.Errorf("%w: the keys of the system", errStale)
 
 // operationEntry is a value of the Operations table: what an operation did
 // that left no header of its own behind. With it, the audit log and the store

@@ -28,7 +28,10 @@ func setCounter(tx kv.Tx, c uid.UID, name string, value uint64) {
 }
 
 // tally collects what an operation adds to the counters of a collection.
-type tally struct{ records, deleted, revisions int64 }
+type tally struct {
+	records, deleted, revisions int64
+	keys                        keyTally
+}
 
 func (t *tally) add(tx kv.Tx, c uid.UID) {
 	for _, n := range [...]struct {
@@ -39,4 +42,5 @@ func (t *tally) add(tx kv.Tx, c uid.UID) {
 			setCounter(tx, c, n.name, uint64(int64(counter(tx, c, n.name))+n.delta))
 		}
 	}
+	t.keys.add(tx, c)
 }

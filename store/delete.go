@@ -80,6 +80,9 @@ func (w *write) change(ctx context.Context, fn func(tx kv.Tx, dom *envelope.Doma
 			if err := standing(tx, w.sc.collection); err != nil {
 				return err
 			}
+			if err := w.claim.stands(tx); err != nil {
+				return err
+			}
 			return fn(tx, dom)
 		})
 		unknown := errors.Is(err, errUnknownKey) && try == 0 // a refresh may cure it
@@ -87,6 +90,9 @@ func (w *write) change(ctx context.Context, fn func(tx kv.Tx, dom *envelope.Doma
 			return finalError(err)
 		}
 		w.s.stats.stale.Add(1)
+		if err := w.renewClaim(ctx, err); err != nil {
+			return err
+		}
 		w.s.awaitChange()
 		if w.sc, err = w.s.authorise(w.op.caller, w.op.action(), w.ref); err != nil {
 			return err

@@ -19,7 +19,8 @@ type sealedDraft struct {
 	value      []byte
 	wrapped    []byte
 	tokens     tokenSet
-	indexed    []byte // encoded tokens
+	indexed    []byte     // encoded tokens
+	older      []tokenSet // of the unique fields, under which other records may still hold a value
 }
 
 // size is what writing the draft writes, near enough.
@@ -31,6 +32,9 @@ func (d *sealedDraft) size() int {
 // between.
 func (s *Store) seal(dom *envelope.Domain, coll *collection, operation uid.UID, base found, d draft) (*sealedDraft, error) {
 	out := &sealedDraft{draft: d, base: base, generation: coll.integration.generation}
+	if !coll.integration.generation.opened(dom) {
+		return nil, errStale
+	}
 	out.number = base.floor + 1
 	if base.exists {
 		out.number = base.state.revision + 1
@@ -54,8 +58,6 @@ func (s *Store) seal(dom *envelope.Domain, coll *collection, operation uid.UID, 
 	if err := out.index(dom, coll); err != nil {
 		return nil, err
 	}
-	wrapping, index := dom.Generation()
-	out.generation.wrapping, out.generation.index = wrapping, index
 	return out, nil
 }
 
@@ -64,9 +66,10 @@ func (d *sealedDraft) index(dom *envelope.Domain, coll *collection) error {
 	if len(coll.indexed) == 0 {
 		return nil
 	}
-	_, d.tokens.generation = dom.Generation()
+	open := dom.IndexGenerations()
+	d.tokens.generation = open[0]
 	for _, f := range coll.indexed {
-		token, err := coll.token(dom, f, d.values)
+		token, err := coll.token(dom, open[0], f, d.values)
 		if err != nil {
 			return err
 		}
@@ -74,15 +77,32 @@ func (d *sealedDraft) index(dom *envelope.Domain, coll *collection) error {
 			d.tokens.tokens = append(d.tokens.tokens, indexToken{path: f.Path, token: token, unique: f.Index == schema.IndexUnique})
 		}
 	}
+	for _, generation := range open[1:] {
+		d.older = append(d.older, d.uniques(dom, coll, generation))
+	}
 	if len(d.tokens.tokens) > 0 {
 		d.indexed = d.tokens.encode()
 	}
 	return nil
 }
 
-// token returns the token of an indexed field's value, nil when the record has
-// none or it is null.
-func (coll *collection) token(dom *envelope.Domain, f schema.Field, values []schema.Value) ([]byte, error) {
+// uniques makes the tokens that the unique fields would have under another
+// generation.
+func (d *sealedDraft) uniques(dom *envelope.Domain, coll *collection, generation uint32) tokenSet {
+	set := tokenSet{generation: generation}
+	for _, t := range d.tokens.tokens {
+		if f, ok := coll.indexedField(t.path); ok && t.unique {
+			if token, err := coll.token(dom, generation, f, d.values); err == nil && token != nil {
+				set.tokens = append(set.tokens, indexToken{path: t.path, token: token, unique: true})
+			}
+		}
+	}
+	return set
+}
+
+// token returns the token of an indexed field's value under a generation, nil
+// when the record has none or it is null.
+func (coll *collection) token(dom *envelope.Domain, generation uint32, f schema.Field, values []schema.Value) ([]byte, error) {
 	for _, v := range values {
 		if v.Path != f.Path {
 			continue
@@ -90,7 +110,7 @@ func (coll *collection) token(dom *envelope.Domain, f schema.Field, values []sch
 		if bytes.Equal(v.JSON, []byte("null")) {
 			return nil, nil
 		}
-		return coll.tokenOf(dom, f, v.JSON)
+		return coll.tokenOf(dom, generation, f, v.JSON)
 	}
 	return nil, nil
 }
@@ -103,7 +123,7 @@ func (coll *collection) bitsOf(f schema.Field) int {
 	return coll.tokenBits
 }
 
-func (coll *collection) tokenOf(dom *envelope.Domain, f schema.Field, json []byte) ([]byte, error) {
+func (coll *collection) tokenOf(dom *envelope.Domain, generation uint32, f schema.Field, json []byte) ([]byte, error) {
 	normal, err := schema.Normalise(f.Normalise, json)
 	if err != nil {
 		return nil, invalid("/fields/"+f.Path, "this value cannot be indexed")
@@ -111,5 +131,5 @@ func (coll *collection) tokenOf(dom *envelope.Domain, f schema.Field, json []byt
 	if normal == nil {
 		return nil, nil // nothing is left of it: a text without digits, say
 	}
-	return dom.Token(coll.doc.UID, f.Path, normal, coll.bitsOf(f)), nil
+	return dom.TokenAt(generation, coll.doc.UID, f.Path, normal, coll.bitsOf(f)), nil
 }

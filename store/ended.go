@@ -183,7 +183,7 @@ func (s *Store) writeEnded(ctx context.Context, id string, doc endedDoc, also fu
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}
-	return s.engine.Update(ctx, kv.Interactive, sizeOf(writes), func(tx kv.Tx) error {
+	return s.updateSealed(ctx, kv.Interactive, writes, nil, func(tx kv.Tx) error {
 		if err := applyControl(tx, writes); err != nil {
 			return err
 		}
@@ -202,9 +202,11 @@ func (s *Store) sweepEnded(ctx context.Context) error {
 			return nil
 		}
 		err := s.engine.Update(ctx, kv.Bulk, 64*len(ids), func(tx kv.Tx) error {
-			for _, id := range ids {
-				tx.Delete(kv.Control, controlKey(kindEnded, id))
+			keys := make([][]byte, len(ids))
+			for i, id := range ids {
+				keys[i] = controlKey(kindEnded, id)
 			}
+			dropControl(tx, keys...)
 			return nil
 		})
 		if err != nil {

@@ -126,7 +126,7 @@ func (f *found) detach(coll *collection) error {
 
 // view runs fn in a read transaction with the opened key domain of an
 // integration. When fn meets a key that the domain does not know, the domain is
-// refreshed once and fn runs again.
+// refreshed once and fn runs again; and each time that fn finds the domain stale.
 func (s *Store) view(ctx context.Context, in *integration, fn func(tx kv.ReadTx, dom *envelope.Domain) error) error {
 	for try := 0; ; try++ {
 		dom, err := s.domains.Open(ctx, in.doc.UID)
@@ -134,7 +134,10 @@ func (s *Store) view(ctx context.Context, in *integration, fn func(tx kv.ReadTx,
 			return keyError(err)
 		}
 		err = s.engine.View(ctx, func(tx kv.ReadTx) error { return fn(tx, dom) })
-		if try > 0 || !errors.Is(err, errUnknownKey) {
+		switch stale := errors.Is(err, errStaleKeys); {
+		case stale && try >= totalTries:
+			return fmt.Errorf("%w: the keys of the integration are not those that are said to be in force", ErrIntegrity)
+		case !stale && (try > 0 || !errors.Is(err, errUnknownKey)):
 			return engineError(err)
 		}
 		if err := s.domains.Refresh(ctx, in.doc.UID); err != nil {

@@ -37,6 +37,9 @@ func (f *fsck) control() error {
 		return nil
 	}
 	f.system = system
+	if err := f.renewSystem(); err != nil {
+		return err
+	}
 	f.s.controlMu.Lock()
 	defer f.s.controlMu.Unlock()
 	p, err := f.readPlane(f.add)

@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
@@ -14,12 +16,13 @@ const recountTries = 5
 // counter judges an entry of the Counters table by itself.
 func (f *fsck) counter(tx kv.ReadTx, key, value []byte) []Damage {
 	name := string(key[len(uid.Zero):])
-	switch name {
-	case counterRecords, counterDeleted, counterRevisions, counterFloor:
+	switch {
+	case name == counterRecords, name == counterDeleted, name == counterRevisions, name == counterFloor, name == counterRecount:
+	case isKeyCounter(f.coll.doc.UID, name):
 	default:
 		return []Damage{f.malformedKey(damagedCounter, kv.Counters, key)}
 	}
-	where := f.coll.where() + ", " + name
+	where := f.coll.where() + ", " + counterName(name)
 	if len(value) != 8 {
 		return []Damage{{damagedCounter, where, "its bytes have not the layout that they should have"}}
 	}
@@ -32,9 +35,12 @@ func (f *fsck) counter(tx kv.ReadTx, key, value []byte) []Damage {
 // census is what a collection holds, and what it says that it holds.
 type census struct {
 	said    map[string]uint64
-	newest  []byte // the last key of the change index
+	keys    map[string]uint64 // what it says of its keys
+	newest  []byte            // the last key of the change index
 	counted map[string]uint64
-	unsure  bool // a state could not be read: deleted or not, nobody knows
+	under   map[string]uint64 // what was counted under its keys
+	unsure  bool              // a state could not be read: deleted or not, nobody knows
+	recount bool              // the keys are about to be counted anew
 }
 
 // recount counts the records and revisions of a collection and compares. Where
@@ -53,11 +59,15 @@ func (f *fsck) recount() error {
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(before.newest, now.newest) && fmt.Sprint(before.said) == fmt.Sprint(now.said) {
+		if before.sameAs(&now) {
 			return f.compare(&before)
 		}
 	}
 	return nil
+}
+
+func (c *census) sameAs(now *census) bool {
+	return bytes.Equal(c.newest, now.newest) && maps.Equal(c.said, now.said) && maps.Equal(c.keys, now.keys) && c.recount == now.recount
 }
 
 // said reads the counters of a collection, and the last entry of its change
@@ -71,6 +81,7 @@ func (f *fsck) said() (c census, err error) {
 		for _, name := range []string{counterRecords, counterDeleted, counterRevisions, counterFloor} {
 			c.said[name] = counter(tx, id, name)
 		}
+		c.keys, c.recount = saidOfKeys(tx, id)
 		tx.ScanBack(kv.Changes, id[:], after(id[:]), func(key, _ []byte) bool {
 			c.newest = bytes.Clone(key)
 			return false
@@ -95,7 +106,17 @@ func (f *fsck) tally(c *census) error {
 	if err != nil {
 		return err
 	}
-	return f.scan(kv.Revisions, id[:], after(id[:]), func(_ kv.ReadTx, _, _ []byte) { c.counted[counterRevisions]++ })
+	err = f.scan(kv.Revisions, id[:], after(id[:]), func(_ kv.ReadTx, _, _ []byte) { c.counted[counterRevisions]++ })
+	if err != nil {
+		return err
+	}
+	var keys keyTally
+	err = errors.Join(
+		f.scan(kv.DEKs, id[:], after(id[:]), func(_ kv.ReadTx, _, value []byte) { keys.dek(value, 1) }),
+		f.scan(kv.Tokens, id[:], after(id[:]), func(_ kv.ReadTx, _, value []byte) { keys.tokens(value, 1) }),
+	)
+	c.under = keys.counts()
+	return err
 }
 
 func (f *fsck) compare(c *census) error {
@@ -105,6 +126,9 @@ func (f *fsck) compare(c *census) error {
 			continue
 		}
 		found = append(found, Damage{damagedCounter, f.coll.where() + ", " + name, fmt.Sprintf("it says %d, and %d were counted", c.said[name], c.counted[name])})
+	}
+	if !c.recount {
+		found = append(found, compareKeys(f.coll.where(), c.keys, c.under)...)
 	}
 	if found == nil {
 		return nil

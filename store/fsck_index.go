@@ -132,7 +132,3 @@ func (f *fsck) change(tx kv.ReadTx, key, value []byte) []Damage {
 	})
 	return found
 }
-
-func indexKeysetKey(integration uid.UID, generation uint32) []byte {
-	return keysetKey(integration, envelope.WrappedKeyset{Purpose: envelope.PurposeIndex, Generation: generation})
-}

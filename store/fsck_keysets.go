@@ -20,9 +20,17 @@ func (f *fsck) keysetKeys() error {
 	if err != nil {
 		return err
 	}
+	if err := f.view(func(tx kv.ReadTx) {
+		f.checkStates(tx, uid.Zero)
+		for id := range f.plane.integrations {
+			f.checkStates(tx, id)
+		}
+	}); err != nil {
+		return err
+	}
 	return f.scan(kv.Generations, nil, nil, func(_ kv.ReadTx, key, _ []byte) {
 		id, err := uid.Parse(hex.EncodeToString(key))
-		if err != nil || f.plane.integrations[id] == nil {
+		if err != nil || !id.IsZero() && f.plane.integrations[id] == nil {
 			f.add(Damage{damagedKeyset, fmt.Sprintf("integration %x", key), "the generation of keysets whose integration is not there, or its definition does not open"})
 		}
 	})
@@ -55,8 +63,8 @@ func (f *fsck) confirmDomain(id uid.UID) (*Damage, error) {
 	return f.checkDomain(id)
 }
 
-// checkDomain opens the keysets of an integration and compares the newest ones
-// with those that are said to be in force. One that is being destroyed may have
+// checkDomain opens the keysets of an integration and compares those that are
+// used with those that are said to be in force. One that is being destroyed may have
 // lost its key already.
 func (f *fsck) checkDomain(id uid.UID) (*Damage, error) {
 	in := f.plane.integrations[id]
@@ -74,7 +82,7 @@ func (f *fsck) checkDomain(id uid.UID) (*Damage, error) {
 	}
 	wrapping, index := dom.Generation()
 	if in.generation != (generation{}) && (in.generation.wrapping != wrapping || in.generation.index != index) {
-		return &Damage{damagedKeyset, where, "its newest keysets are not those that are said to be in force"}, nil
+		return &Damage{damagedKeyset, where, "its keysets in force are not those that are said to be"}, nil
 	}
 	return nil, nil
 }
@@ -101,7 +109,7 @@ func (f *fsck) domainName(id uid.UID) string {
 		return "integration " + in.name
 	}
 	if id.IsZero() {
-		return "the system domain"
+		return systemPlace
 	}
 	return "integration " + id.String()
 }

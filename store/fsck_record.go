@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"strongroom/internal/schema"
 	"strongroom/internal/uid"
@@ -119,8 +120,9 @@ func (r *recordCheck) checkTokens(rev *revision, wrapped []byte) {
 			r.add(damagedIndex, "its list of index tokens has not the layout that it should have")
 			return
 		}
-		if r.tx.Get(kv.Keysets, indexKeysetKey(r.coll.integration.doc.UID, set.generation)) == nil {
-			r.add(damagedIndex, "its index tokens are of generation %d, and there is no such index keyset", set.generation)
+		g := r.coll.integration.generation
+		if g != (generation{}) && !slices.Contains(g.openIndexes(), set.generation) {
+			r.add(damagedIndex, "its index tokens are of generation %d, which no search looks under", set.generation)
 		}
 	}
 	for _, t := range set.tokens {
@@ -134,22 +136,26 @@ func (r *recordCheck) checkTokens(rev *revision, wrapped []byte) {
 }
 
 // recompute makes the tokens anew and compares. A field whose index is being
-// filled is left out, and so are tokens under an index keyset that is not the
-// newest: they are about to be replaced.
+// filled is left out.
 func (r *recordCheck) recompute(rev *revision, wrapped []byte, set *tokenSet) {
 	values, ok := r.values(rev, wrapped)
-	_, generation := r.f.dom.Generation()
-	if !ok || set.generation != generation && len(set.tokens) > 0 {
+	open := r.f.dom.IndexGenerations()
+	generation := open[0]
+	if len(set.tokens) > 0 {
+		generation = set.generation
+	}
+	if !ok || !slices.Contains(open, generation) {
 		return
 	}
 	for _, field := range r.coll.indexed {
 		if r.coll.filling[field.Path] {
 			continue
 		}
-		want, err := r.coll.token(r.f.dom, field, values)
+		want, err := r.coll.token(r.f.dom, generation, field, values)
 		if err != nil {
 			want = nil // an older schema allowed a value that cannot be indexed
 		}
+		r.alone(field, open, generation, values)
 		have := set.of(field.Path)
 		switch {
 		case bytes.Equal(want, have):
@@ -157,6 +163,20 @@ func (r *recordCheck) recompute(rev *revision, wrapped []byte, set *tokenSet) {
 			r.add(damagedIndex, "its field %q has no index token: it is not found by it", field.Path)
 		default:
 			r.add(damagedIndex, "the index token of its field %q is not that of the field's value", field.Path)
+		}
+	}
+}
+
+// alone judges a unique field across index generations: the index itself shows
+// two records with one value only where both have a token of one generation.
+func (r *recordCheck) alone(field schema.Field, open []uint32, own uint32, values []schema.Value) {
+	if field.Index != schema.IndexUnique {
+		return
+	}
+	for _, generation := range open {
+		token, err := r.coll.token(r.f.dom, generation, field, values)
+		if generation != own && err == nil && token != nil && heldByAnother(r.tx, r.coll.doc.UID, field.Path, generation, token, r.id) {
+			r.add(damagedIndex, "another record holds its value of the unique field %q", field.Path)
 		}
 	}
 }

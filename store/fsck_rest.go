@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,7 +54,7 @@ func (f *fsck) nextStray(tx kv.ReadTx, t kv.Table, from []byte) (next []byte, c 
 			return append(bytes.Clone(key), 0), c, true
 		}
 		from = after(c[:])
-		if !f.plane.knows(c) {
+		if !f.plane.knows(c) && (t != kv.Counters || !c.IsZero()) {
 			return from, c, true
 		}
 		if from == nil {
@@ -95,7 +96,10 @@ func (f *fsck) rest() error {
 			return err
 		}
 	}
-	return f.metaNames()
+	if err := f.walk(kv.Counters, uid.Zero[:], f.systemCounter); err != nil {
+		return err
+	}
+	return errors.Join(f.systemCounts(), f.metaNames())
 }
 
 // expiry judges an entry of the Expiry table: what it is to erase is there, and

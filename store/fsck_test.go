@@ -70,7 +70,7 @@ func unseen(e kv.Entry, do string, at int) string {
 		return "when exactly it was deleted"
 	case do == "flip" && e.Table == kv.Changes && at < 9:
 		return "when exactly it changed"
-	case do == "flip" && e.Table == kv.Generations && at >= 9:
+	case do == "flip" && e.Table == kv.Generations && at >= 1 && at < 9:
 		return "the epoch: a running store knows it"
 	case do == "flip" && e.Table == kv.Meta && string(e.Key) == "sequence":
 		return "a later sequence is a gap"

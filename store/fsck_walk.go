@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"strongroom/envelope"
+	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
 
@@ -114,7 +115,7 @@ func (f *fsck) judge(t kv.Table, key []byte, v visit) (judged bool, err error) {
 // renew reads the control plane again when it has changed, and opens the keys
 // of the collection at hand again when its keysets have.
 func (f *fsck) renew() error {
-	if err := f.renewPlane(); err != nil || f.coll == nil {
+	if err := errors.Join(f.renewSystem(), f.renewPlane()); err != nil || f.coll == nil {
 		return err
 	}
 	if coll := f.plane.collections[f.coll.doc.UID]; coll != nil {
@@ -132,12 +133,29 @@ func (f *fsck) renew() error {
 	return f.enter()
 }
 
+// renewSystem opens the system domain again when its keys have changed.
+func (f *fsck) renewSystem() error {
+	current := false
+	err := f.view(func(tx kv.ReadTx) { current = systemCurrent(tx, f.system) })
+	if err != nil || current {
+		return err
+	}
+	if err := f.domains.Refresh(f.ctx, uid.Zero); err != nil {
+		return away(f.ctx, err)
+	}
+	system, err := f.domains.System(f.ctx)
+	if err == nil {
+		f.system = system
+	}
+	return away(f.ctx, err)
+}
+
 func sameKeysets(a, b []envelope.WrappedKeyset) bool {
 	if len(a) != len(b) {
 		return false
 	}
 	for i := range a {
-		if a[i].Purpose != b[i].Purpose || a[i].Generation != b[i].Generation || !bytes.Equal(a[i].Blob, b[i].Blob) {
+		if a[i].Purpose != b[i].Purpose || a[i].Generation != b[i].Generation || a[i].State != b[i].State || !bytes.Equal(a[i].Blob, b[i].Blob) {
 			return false
 		}
 	}

@@ -208,15 +208,24 @@ func failAll(chunk []line, err error) {
 	}
 }
 
+// look takes the collection, its keys and its floor as they are now.
 func (im *importer) look() (sc scope, dom *envelope.Domain, floor uint64, err error) {
-	if sc, err = im.s.authoriseAgain(im.caller, access.ActionImport, im.ref); err != nil {
-		return
+	for try := 0; ; try++ {
+		if sc, err = im.s.authoriseAgain(im.caller, access.ActionImport, im.ref); err != nil {
+			return
+		}
+		err = im.s.view(im.ctx, sc.collection.integration, func(tx kv.ReadTx, d *envelope.Domain) error {
+			dom, floor = d, counter(tx, sc.collection.doc.UID, counterFloor)
+			if err := indexCurrent(tx, sc.collection, d); err != nil {
+				return err
+			}
+			return inForce(tx, sc.collection, sc.collection.integration.generation)
+		})
+		if !errors.Is(err, errStale) || try >= totalTries {
+			return sc, dom, floor, finalError(err)
+		}
+		im.s.awaitChange()
 	}
-	err = im.s.view(im.ctx, sc.collection.integration, func(tx kv.ReadTx, d *envelope.Domain) error {
-		dom, floor = d, counter(tx, sc.collection.doc.UID, counterFloor)
-		return nil
-	})
-	return
 }
 
 // store stores a chunk and returns how many of its lines it stored. Its error

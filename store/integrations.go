@@ -90,7 +90,7 @@ func (s *Store) writeIntegration(ctx context.Context, op *operation, name string
 	}
 	now := s.now().UTC()
 	in := &integration{
-		name: name, version: 1, generation: generation{wrapping: 1, index: 1, epoch: 1},
+		name: name, version: 1, generation: generation{epoch: 1}.explicit(keysets),
 		collections: map[string]*collection{},
 		doc:         integrationDoc{UID: id, Description: spec.Description, CreatedAt: now, UpdatedAt: now},
 	}
@@ -98,7 +98,7 @@ func (s *Store) writeIntegration(ctx context.Context, op *operation, name string
 		writes: []controlWrite{{kind: kindIntegration, id: name, doc: in.doc}},
 		also: func(tx kv.Tx) {
 			putKeysets(tx, id, keysets)
-			tx.Put(kv.Generations, id[:], in.generation.encode())
+			putGeneration(tx, id, in.generation)
 		},
 		publish: func(next *catalog) { next.integrations[name] = in },
 	})
@@ -121,7 +121,7 @@ func (s *Store) changeIntegration(ctx context.Context, op *operation, in *integr
 	next.version++
 	return next, s.change(ctx, op, controlChange{
 		writes:  []controlWrite{{kind: kindIntegration, id: in.name, replaces: in.version, doc: next.doc}},
-		also:    func(tx kv.Tx) { tx.Put(kv.Generations, in.doc.UID[:], next.generation.encode()) },
+		also:    func(tx kv.Tx) { putGeneration(tx, in.doc.UID, next.generation) },
 		publish: func(cat *catalog) { cat.replaceIntegration(next) },
 	})
 }

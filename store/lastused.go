@@ -63,12 +63,17 @@ func (s *Store) sweepUses(ctx context.Context) error {
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}
-	err := s.engine.Update(ctx, kv.Bulk, sizeOf(writes), func(tx kv.Tx) error {
+	err := s.updateSealed(ctx, kv.Bulk, writes, nil, func(tx kv.Tx) error {
+		var live []controlWrite
 		for _, w := range writes {
 			if tx.Get(kv.Control, controlKey(kindSecret, w.id)) != nil { // it may have been deleted meanwhile
-				tx.Put(kv.Control, controlKey(kindUse, w.id), w.value)
+				live = append(live, w)
 			}
 		}
+		if systemGeneration(tx).wrapping != writes[0].sealedBy {
+			return errStaleSystem
+		}
+		putControl(tx, live)
 		return nil
 	})
 	if err != nil {

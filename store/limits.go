@@ -335,7 +335,7 @@ func (s *Store) SaveCounts(ctx context.Context) (err error) {
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}
-	return engineError(s.engine.Update(ctx, kv.Bulk, sizeOf(writes), func(tx kv.Tx) error { return applyControl(tx, writes) }))
+	return engineError(s.updateSealed(ctx, kv.Bulk, writes, nil, func(tx kv.Tx) error { return applyControl(tx, writes) }))
 }
 
 // storedVersions returns the versions of the values of a kind on the disk.

@@ -19,17 +19,18 @@ const chunkTime = 20 * time.Millisecond
 // walk goes through the records of a collection that a query may match, in
 // chunks of a transaction each.
 type walk struct {
-	s      *Store
-	sc     scope
-	action access.Action
-	next   proposer
-	match  func(sc scope, rev *revision, opener envelope.Opener) (bool, error)
-	fields []string
-	all    bool // all fields; else only those of fields
-	limit  int
-	final  bool // a key that is not known is damage: the keysets were just refreshed
-	met    bool // the index proposed a record
-	ahead  bool // it only looks whether there is another record
+	s       *Store
+	sc      scope
+	action  access.Action
+	next    proposer
+	indexed bool // next looks into the blind index
+	match   func(sc scope, rev *revision, opener envelope.Opener) (bool, error)
+	fields  []string
+	all     bool // all fields; else only those of fields
+	limit   int
+	final   bool // a key that is not known is damage: the keysets were just refreshed
+	met     bool // the index proposed a record
+	ahead   bool // it only looks whether there is another record
 }
 
 // maxPageBytes bounds the values that a page holds in memory; a page beyond it
@@ -62,6 +63,11 @@ func (w *walk) collect(ctx context.Context, position string) (records []Record, 
 		w.final = false
 		err = w.s.view(ctx, w.sc.collection.integration, func(tx kv.ReadTx, dom *envelope.Domain) error {
 			done = true
+			if w.indexed {
+				if err := indexCurrent(tx, w.sc.collection, dom); err != nil {
+					return err
+				}
+			}
 			defer func() { w.final = true }() // view runs this again after a refresh
 			var failed error
 			w.next(tx, dom, position, func(at, id string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"strongroom/envelope"
 	"strongroom/internal/uid"
@@ -13,8 +14,8 @@ import (
 // The format of a store. A reader that is older than oldestReader of the file
 // refuses it.
 const (
-	storeFormat  = 1
-	oldestReader = 1
+	storeFormat  = 2
+	oldestReader = 2
 )
 
 // Names in the Meta table.
@@ -32,11 +33,23 @@ func refuseExisting(tx kv.ReadTx) error {
 }
 
 func putMeta(tx kv.Tx, id uid.UID) {
+	putFormat(tx)
+	tx.Put(kv.Meta, metaStore, id[:])
+}
+
+func putFormat(tx kv.Tx) {
 	b := []byte{1}
 	b = binary.BigEndian.AppendUint16(b, storeFormat)
 	b = binary.BigEndian.AppendUint16(b, oldestReader)
 	tx.Put(kv.Meta, metaFormat, b)
-	tx.Put(kv.Meta, metaStore, id[:])
+}
+
+// formatOf returns the format of a store that readMeta has accepted.
+func formatOf(tx kv.ReadTx) uint16 {
+	if b := tx.Get(kv.Meta, metaFormat); len(b) == 5 {
+		return binary.BigEndian.Uint16(b[1:])
+	}
+	return 0
 }
 
 // readMeta returns the uid of the store, or a sentence why it is not one that
@@ -78,16 +91,22 @@ func lastSequence(tx kv.ReadTx) uint64 {
 }
 
 // Keysets reads the wrapped keysets of an integration (uid.Zero: of the
-// system domain) for package envelope.
+// system domain), and what each may do, for package envelope. One that the
+// generation in force does not know is no key: it was destroyed.
 func (s *Store) Keysets(ctx context.Context, integration uid.UID) ([]envelope.WrappedKeyset, error) {
 	var keysets []envelope.WrappedKeyset
 	err := s.engine.View(ctx, func(tx kv.ReadTx) error {
 		keysets = readKeysets(tx, integration)
+		keysets = known(keysets)
 		return nil
 	})
 	return keysets, engineError(err)
 }
 
+// readKeysets returns every keyset that is stored. State is 0 where the
+// generation in force says nothing of it, and everywhere where it cannot be read
+// or tells of a keyset that is not there: what is sealed can still be opened
+// then, and nothing is written.
 func readKeysets(tx kv.ReadTx, integration uid.UID) (keysets []envelope.WrappedKeyset) {
 	tx.Scan(kv.Keysets, integration[:], after(integration[:]), func(key, value []byte) bool {
 		r := reader{b: key[len(integration):]}
@@ -97,7 +116,21 @@ func readKeysets(tx kv.ReadTx, integration uid.UID) (keysets []envelope.WrappedK
 		}
 		return true
 	})
+	if g := generationOf(tx, integration, keysets); g.hasKeysets(keysets) {
+		for i := range keysets {
+			keysets[i].State = g.state(keysets[i].Purpose, keysets[i].Generation)
+		}
+	}
 	return keysets
+}
+
+// known leaves out the keysets without a state, unless none has one.
+func known(keysets []envelope.WrappedKeyset) []envelope.WrappedKeyset {
+	unknown := func(k envelope.WrappedKeyset) bool { return k.State == 0 }
+	if !slices.ContainsFunc(keysets, func(k envelope.WrappedKeyset) bool { return !unknown(k) }) {
+		return keysets
+	}
+	return slices.DeleteFunc(keysets, unknown)
 }
 
 func keysetKey(integration uid.UID, k envelope.WrappedKeyset) []byte {

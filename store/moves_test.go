@@ -77,7 +77,9 @@ func (a atlas) mayDiffer(m *move, s sight) bool {
 		return s.how == "list by change" && s.integration == at.integration
 	case kv.Idempotency:
 		return s.how == "repeat"
-	case kv.Index, kv.Labels, kv.Keysets, kv.Generations:
+	case kv.Generations:
+		return s.integration == at.integration || at.integration == "" && s.how == "repeat"
+	case kv.Index, kv.Labels, kv.Keysets:
 		return s.integration == at.integration
 	}
 	return s.place == at

@@ -169,7 +169,7 @@ func (s *Store) hold(ctx context.Context, op *operation, doc changeDoc, also con
 	for _, old := range removed {
 		writes = append(writes, controlWrite{kind: kindChange, id: old.id, replaces: old.version})
 	}
-	err := s.change(ctx, op, controlChange{writes: writes, also: also.also, publish: func(next *catalog) {
+	err := s.change(ctx, op, controlChange{writes: writes, idem: also.idem, made: also.made, publish: func(next *catalog) {
 		next.changes[ch.id] = ch
 		for _, old := range removed {
 			delete(next.changes, old.id)

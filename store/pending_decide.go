@@ -228,8 +228,11 @@ func (s *Store) asker(cat *catalog, ch *pendingChange) (Caller, error) {
 
 // and adds a write to a change.
 func (ch controlChange) and(w controlWrite, publish func(*catalog)) controlChange {
-	return controlChange{writes: append(ch.writes, w), check: ch.check, also: ch.also, publish: func(next *catalog) {
-		ch.publish(next)
+	first := ch.publish
+	ch.writes = append(ch.writes, w)
+	ch.publish = func(next *catalog) {
+		first(next)
 		publish(next)
-	}}
+	}
+	return ch
 }

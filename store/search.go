@@ -112,7 +112,7 @@ func (s *Store) searching(sc scope, criteria []criterion, labels map[string]stri
 		}
 		return sc.collection.holds(rev, opener, criteria)
 	}
-	w.next = byToken(sc.collection, lead)
+	w.next, w.indexed = byToken(sc.collection, lead), true
 	return w
 }
 
@@ -132,16 +132,72 @@ func leading(criteria []criterion) criterion {
 	return criteria[0]
 }
 
-// byToken walks the records with a token; a position is an id.
+// byToken walks the records with the token of a value, whatever generation of
+// the index key it is of; a position is an id. A record has a token of one
+// generation, and the same id when it gets one of another: whoever turns pages
+// meanwhile sees it once.
 func byToken(coll *collection, lead criterion) proposer {
 	return func(tx kv.ReadTx, dom *envelope.Domain, position string, visit func(position, id string) bool) {
-		_, generation := dom.Generation()
-		prefix := indexPrefix(coll.doc.UID, lead.field.Path, generation, dom.Token(coll.doc.UID, lead.field.Path, lead.normal, coll.bitsOf(lead.field)))
-		tx.Scan(kv.Index, from(prefix, position), after(prefix), func(key, _ []byte) bool {
-			id := string(key[len(prefix):])
-			return visit(id, id)
-		})
+		var prefixes [][]byte
+		for _, generation := range dom.IndexGenerations() {
+			token := dom.TokenAt(generation, coll.doc.UID, lead.field.Path, lead.normal, coll.bitsOf(lead.field))
+			prefixes = append(prefixes, indexPrefix(coll.doc.UID, lead.field.Path, generation, token))
+		}
+		mergeIDs(tx, prefixes, position, func(id string) bool { return visit(id, id) })
 	}
+}
+
+// mergeIDs hands the ids under prefixes of the Index table that come after a
+// position to visit, in order and each once, until visit returns false.
+func mergeIDs(tx kv.ReadTx, prefixes [][]byte, position string, visit func(id string) bool) {
+	if len(prefixes) == 1 {
+		prefix := prefixes[0]
+		tx.Scan(kv.Index, from(prefix, position), after(prefix), func(key, _ []byte) bool {
+			return visit(string(key[len(prefix):]))
+		})
+		return
+	}
+	heads := make([]string, len(prefixes)) // "" when nothing is left
+	for i, prefix := range prefixes {
+		heads[i] = nextID(tx, prefix, position)
+	}
+	for {
+		least := ""
+		for _, id := range heads {
+			if least == "" || id != "" && id < least {
+				least = id
+			}
+		}
+		if least == "" || !visit(least) {
+			return
+		}
+		for i, prefix := range prefixes {
+			if heads[i] == least {
+				heads[i] = nextID(tx, prefix, least)
+			}
+		}
+	}
+}
+
+// nextID returns the first id under a prefix of the Index table that comes after
+// a position, "" when there is none.
+func nextID(tx kv.ReadTx, prefix []byte, position string) (id string) {
+	tx.Scan(kv.Index, from(prefix, position), after(prefix), func(key, _ []byte) bool {
+		id = string(key[len(prefix):])
+		return false
+	})
+	return id
+}
+
+// indexCurrent finds out whether a domain can look wherever index tokens may
+// stand: one that was opened before a rotation would miss what was written since,
+// and nobody would notice. errStaleKeys when not.
+func indexCurrent(tx kv.ReadTx, coll *collection, dom *envelope.Domain) error {
+	g, err := decodeGeneration(tx.Get(kv.Generations, coll.integration.doc.UID[:]))
+	if err != nil || !g.opened(dom) {
+		return errStaleKeys
+	}
+	return nil
 }
 
 // holds opens the searched fields of a candidate and compares them.

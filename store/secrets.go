@@ -77,15 +77,10 @@ func (s *Store) createSecret(ctx context.Context, op *operation, name string, tt
 	if err != nil {
 		return NewSecret{}, err
 	}
-	remember, err := idem.memory(remembered{id: out.ID, made: true}, s.now())
-	if err != nil {
-		return NewSecret{}, err
-	}
+	ready.idem, ready.made = idem, remembered{id: out.ID, made: true}
 	if s.waits(op.caller, cat, func() bool { return s.widerSecret(cat, op.caller, cl) }) {
-		return NewSecret{}, s.holdSecret(ctx, op, cl, out, doc, remember)
+		return NewSecret{}, s.holdSecret(ctx, op, cl, out, doc, ready)
 	}
-	forget := ready.also
-	ready.also = func(tx kv.Tx) { forget(tx); remember(tx) }
 	if err := s.change(ctx, op, ready); err != nil {
 		return NewSecret{}, err
 	}
@@ -115,7 +110,7 @@ func (s *Store) roomForSecret(cl *client) (next *client, gone []controlWrite, er
 func forgetUses(tx kv.Tx, gone []controlWrite) {
 	for _, w := range gone {
 		if w.kind == kindSecret {
-			tx.Delete(kv.Control, controlKey(kindUse, w.id))
+			dropControl(tx, controlKey(kindUse, w.id))
 		}
 	}
 }
@@ -138,8 +133,8 @@ func (s *Store) secretWrite(cl *client, id string, doc secretDoc) (controlChange
 
 // holdSecret keeps the hash of a secret that does not count yet. Its value is
 // shown now, to who asked for it: nobody else gets to see it.
-func (s *Store) holdSecret(ctx context.Context, op *operation, cl *client, out NewSecret, doc secretDoc, also func(kv.Tx)) error {
-	err := s.hold(ctx, op, changeDoc{Kind: changeCreateSecret, Name: cl.name, Secret: &doc, SecretID: out.ID}, controlChange{also: also})
+func (s *Store) holdSecret(ctx context.Context, op *operation, cl *client, out NewSecret, doc secretDoc, ready controlChange) error {
+	err := s.hold(ctx, op, changeDoc{Kind: changeCreateSecret, Name: cl.name, Secret: &doc, SecretID: out.ID}, controlChange{idem: ready.idem, made: ready.made})
 	if pending := (*ChangePending)(nil); errors.As(err, &pending) {
 		pending.Secret = &out
 	}

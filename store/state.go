@@ -98,42 +98,6 @@ func decodeChange(b []byte) (change, error) {
 	return c, nil
 }
 
-// generation is a value of the Generations table. Every write transaction of
-// a record compares it with the one that its values were made under: a keyset
-// that was rotated, a schema that was changed or an integration that was
-// deleted meanwhile makes the write start again.
-//
-// Layout:
-//
-//	01 | u32 wrapping generation | u32 index generation | u64 epoch
-type generation struct {
-	wrapping uint32
-	index    uint32
-	epoch    uint64 // counts the changes of the integration and its collections
-}
-
-const generationFormat = 1
-
-func (g generation) encode() []byte {
-	b := make([]byte, 0, 17)
-	b = append(b, generationFormat)
-	b = binary.BigEndian.AppendUint32(b, g.wrapping)
-	b = binary.BigEndian.AppendUint32(b, g.index)
-	return binary.BigEndian.AppendUint64(b, g.epoch)
-}
-
-func decodeGeneration(b []byte) (generation, error) {
-	r := reader{b: b}
-	if r.u8() != generationFormat {
-		return generation{}, errLayout
-	}
-	g := generation{wrapping: r.u32(), index: r.u32(), epoch: r.u64()}
-	if !r.done() {
-		return generation{}, errLayout
-	}
-	return g, nil
-}
-
 // tokenSet is a value of the Tokens table: every entry that the record has in
 // the Index table, so that erasing it needs no key.
 //

@@ -159,6 +159,7 @@ func (s *Store) writeNew(ctx context.Context, keysets []envelope.WrappedKeyset, 
 		}
 		putMeta(tx, s.id)
 		putKeysets(tx, uid.Zero, keysets)
+		putGeneration(tx, uid.Zero, generation{epoch: 1}.explicit(keysets))
 		return applyControl(tx, writes)
 	})
 }
@@ -168,6 +169,9 @@ func (s *Store) writeNew(ctx context.Context, keysets []envelope.WrappedKeyset, 
 func Open(ctx context.Context, d Deps) (*Store, error) {
 	s := bare(d)
 	if err := s.engine.View(ctx, func(tx kv.ReadTx) (err error) { s.id, err = readMeta(tx); return err }); err != nil {
+		return nil, err
+	}
+	if err := s.upgrade(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.keys.SelfTest(ctx, vaultkeys.SystemKey(s.id)); err != nil {

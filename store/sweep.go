@@ -49,6 +49,7 @@ func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 		s.sweepUses(ctx),
 		s.sweepSigning(ctx),
 		s.sweepCounts(ctx),
+		s.sweepRecounts(ctx),
 		s.backfill(ctx),
 	)
 	return stats, err
@@ -108,7 +109,7 @@ func (s *Store) purge(ctx context.Context, c uid.UID) error {
 	for _, table := range collectionTables {
 		for more := true; more; {
 			err := s.engine.Update(ctx, kv.Bulk, 64*sweepBatch, func(tx kv.Tx) error {
-				more = dropSome(tx, table, c[:])
+				more = dropSome(tx, table, c)
 				return nil
 			})
 			if err != nil {
@@ -119,16 +120,25 @@ func (s *Store) purge(ctx context.Context, c uid.UID) error {
 	return s.purgeExpiry(ctx, c)
 }
 
-// dropSome deletes a batch of keys and reports whether there may be more.
-func dropSome(tx kv.Tx, table kv.Table, prefix []byte) bool {
+// dropSome deletes a batch of what a collection has in a table, and reports
+// whether there may be more.
+func dropSome(tx kv.Tx, table kv.Table, c uid.UID) bool {
 	var keys [][]byte
-	tx.Scan(table, prefix, after(prefix), func(key, _ []byte) bool {
+	var t keyTally
+	tx.Scan(table, c[:], after(c[:]), func(key, value []byte) bool {
 		keys = append(keys, bytes.Clone(key))
+		switch table {
+		case kv.DEKs:
+			t.dek(value, -1)
+		case kv.Tokens:
+			t.tokens(value, -1)
+		}
 		return len(keys) < sweepBatch
 	})
 	for _, key := range keys {
 		tx.Delete(table, key)
 	}
+	t.add(tx, c)
 	return len(keys) == sweepBatch
 }
 

@@ -88,6 +88,7 @@ func (s *Store) nameDue(op *operation, due [][]byte) {
 
 func (s *Store) eraseDue(tx kv.Tx, op *operation, due [][]byte, stats *SweepStats) error {
 	e := eraser{tx: tx, collection: dueIn(due[0]), stats: stats}
+	var macs keyTally
 	for _, key := range due {
 		if tx.Get(kv.Expiry, key) == nil {
 			continue
@@ -97,7 +98,7 @@ func (s *Store) eraseDue(tx kv.Tx, op *operation, due [][]byte, stats *SweepStat
 		case expiryIdempotency:
 			// A key that was used again after its day has a later entry of its own.
 			if m, err := decodeRemembered(tx.Get(kv.Idempotency, what)); err != nil || !s.now().Before(m.expires) {
-				tx.Delete(kv.Idempotency, what)
+				forgetRequest(tx, what, &macs)
 				stats.Idempotency++
 			}
 		case expiryPurge:
@@ -107,6 +108,7 @@ func (s *Store) eraseDue(tx kv.Tx, op *operation, due [][]byte, stats *SweepStat
 		}
 		tx.Delete(kv.Expiry, key)
 	}
+	macs.add(tx, uid.Zero)
 	e.note(op)
 	return nil
 }
@@ -150,8 +152,9 @@ func (e *eraser) revision(key []byte) {
 	st, err := decodeState(e.tx.Get(kv.Records, recordKey(c, id)))
 	if err == nil && st.revision != number {
 		if e.tx.Get(kv.Revisions, key) != nil {
-			removeRevision(e.tx, c, id, number)
-			(&tally{revisions: -1}).add(e.tx, c)
+			var t tally
+			removeRevision(e.tx, c, id, number, &t)
+			t.add(e.tx, c)
 			e.stats.Revisions++
 		}
 		return

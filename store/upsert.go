@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -164,20 +163,22 @@ func (u *upserter) find(tx kv.ReadTx, dom *envelope.Domain, coll *collection, in
 	if err != nil {
 		return "", asInvalid("/fields", err)
 	}
-	token, err := coll.token(dom, u.key, values)
-	if err != nil {
+	if err := indexCurrent(tx, coll, dom); err != nil {
 		return "", err
 	}
-	if token == nil {
-		return "", invalid("/fields/"+u.key.Path, "the key of an upsert must have a value")
-	}
-	_, generation := dom.Generation()
-	prefix := indexPrefix(coll.doc.UID, u.key.Path, generation, token)
 	id := ""
-	tx.Scan(kv.Index, prefix, after(prefix), func(key, _ []byte) bool {
-		id = string(bytes.Clone(key[len(prefix):]))
-		return false
-	})
+	for _, generation := range dom.IndexGenerations() {
+		token, err := coll.token(dom, generation, u.key, values)
+		if err != nil {
+			return "", err
+		}
+		if token == nil {
+			return "", invalid("/fields/"+u.key.Path, "the key of an upsert must have a value")
+		}
+		if id == "" {
+			id = nextID(tx, indexPrefix(coll.doc.UID, u.key.Path, generation, token), "")
+		}
+	}
 	return id, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
 
@@ -53,10 +54,21 @@ func (w *write) run(ctx context.Context) (WriteResult, error) {
 			return WriteResult{}, finalError(err)
 		}
 		w.s.stats.stale.Add(1)
-		if err := w.refresh(ctx, try); err != nil {
+		if err := errors.Join(w.renewClaim(ctx, err), w.refresh(ctx, try)); err != nil {
 			return WriteResult{}, err
 		}
 	}
+}
+
+// renewClaim finds the place of the request anew when that was what was stale.
+func (w *write) renewClaim(ctx context.Context, err error) error {
+	if !errors.Is(err, errStaleSystem) {
+		return nil
+	}
+	if err := w.s.domains.Refresh(ctx, uid.Zero); err != nil {
+		return keyError(err)
+	}
+	return w.claim.renew(ctx)
 }
 
 // finalError hides that a write was stale: to the caller it was not stored.
@@ -199,7 +211,7 @@ func (w *write) commit(tx kv.Tx, dom *envelope.Domain, sealed *sealedDraft) (err
 			return err
 		}
 	}
-	if err := discreetConflict(w.sc, sealed.recheck(tx, w.sc.collection)); err != nil {
+	if err := errors.Join(w.claim.stands(tx), discreetConflict(w.sc, sealed.recheck(tx, w.sc.collection))); err != nil {
 		return err
 	}
 	at := w.s.changeTime(sealed.updated)
