@@ -3,6 +3,7 @@ package envelope
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"testing"
 	"time"
@@ -111,4 +112,62 @@ func BenchmarkSystemOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkRewrap is what a sweep does with each value, the digest of its
+// header included.
+func BenchmarkRewrap(b *testing.B) {
+	m, id, dek := rewrapFixture(b)
+	var dst []byte
+	var err error
+	b.ReportAllocs()
+	for b.Loop() {
+		if dst, err = m.RewrapDigest(id, sha256.Sum256(benchHeader), dek, dst[:0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRewrapParallel(b *testing.B) {
+	m, id, dek := rewrapFixture(b)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		var dst []byte
+		var err error
+		for pb.Next() {
+			if dst, err = m.RewrapDigest(id, sha256.Sum256(benchHeader), dek, dst[:0]); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// BenchmarkReseal8x64 is what a sweep of depth data does with each revision.
+func BenchmarkReseal8x64(b *testing.B) {
+	f := newFixture(b, Options{})
+	m, id, fields := f.domain(), f.identity(), benchFields()
+	sealed, err := m.Seal(id, benchHeader, fields)
+	must(b, err)
+	stored := make([]SealedField, len(fields))
+	for i := range fields {
+		stored[i] = SealedField{fields[i].Path, sealed.Fields[i]}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Reseal(id, benchHeader, sealed.DEK, stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func rewrapFixture(b *testing.B) (*Domain, Identity, []byte) {
+	b.Helper()
+	f := newFixture(b, Options{})
+	id := f.identity()
+	sealed, err := f.domain().Seal(id, benchHeader, nil)
+	must(b, err)
+	generation, _ := f.add(PurposeWrapping)
+	f.promote(f.integration, PurposeWrapping, generation)
+	return f.domain(), id, sealed.DEK
 }

@@ -9,6 +9,14 @@
 // bytes, fresh for every revision of a record; it seals that revision's fields
 // with AES-256-GCM (NIST SP 800-38D) and lies beside them, wrapped.
 //
+// Of each keyset there are generations, one key each, and every one has a
+// KeyState. The primary one seals; older ones open what they sealed until
+// nothing is left under them and they are disabled and destroyed. Rewrap moves a
+// wrapped DEK to the primary key and Reseal gives a revision a fresh DEK, so
+// that no value has to leave this package to change its key; RewrapKeysets moves
+// keysets to a new version of the KEK. A token of the blind index cannot be
+// moved without its value, so a domain computes under older generations too.
+//
 // A Domain is an integration's opened keysets. Domains holds the ones in use,
 // under a lease, so that the key service is asked once for many records and
 // can be away for a while. The System domain has a KEK and keysets of its own

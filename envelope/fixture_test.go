@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -124,4 +125,62 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// add stores a new pending generation of a purpose of the integration.
+func (f *fixture) add(p Purpose) (generation, keyID uint32) {
+	f.t.Helper()
+	return f.addTo(f.integration, p)
+}
+
+func (f *fixture) addTo(integration uid.UID, p Purpose) (generation, keyID uint32) {
+	f.t.Helper()
+	sets := f.stored(integration)
+	for _, s := range sets {
+		if s.Purpose == p {
+			generation = max(generation, s.Generation)
+		}
+	}
+	generation++
+	set, keyID, err := NewKeyset(f.t.Context(), f.keys, f.store, integration, p, generation, nil)
+	must(f.t, err)
+	f.source.put(integration, append(sets, set))
+	must(f.t, f.Refresh(f.t.Context(), integration))
+	return generation, keyID
+}
+
+// stored returns a copy of what the Source hands out.
+func (f *fixture) stored(integration uid.UID) []WrappedKeyset {
+	f.t.Helper()
+	sets, err := f.source.Keysets(f.t.Context(), integration)
+	must(f.t, err)
+	return slices.Clone(sets)
+}
+
+// setState changes the stored state of one generation and opens the domain anew.
+func (f *fixture) setState(integration uid.UID, p Purpose, generation uint32, s KeyState) {
+	f.t.Helper()
+	sets := f.stored(integration)
+	for i := range sets {
+		if sets[i].Purpose == p && sets[i].Generation == generation {
+			sets[i].State = s
+		}
+	}
+	f.source.put(integration, sets)
+}
+
+// promote makes a generation primary and those that were so enabled.
+func (f *fixture) promote(integration uid.UID, p Purpose, generation uint32) {
+	f.t.Helper()
+	sets := f.stored(integration)
+	for i, s := range sets {
+		switch {
+		case s.Purpose == p && s.Generation == generation:
+			sets[i].State = StatePrimary
+		case s.Purpose == p && s.State != StatePending && s.State != StateDisabled:
+			sets[i].State = StateEnabled
+		}
+	}
+	f.source.put(integration, sets)
+	must(f.t, f.Refresh(f.t.Context(), integration))
 }

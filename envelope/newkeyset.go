@@ -21,9 +21,9 @@ func NewKeyset(ctx context.Context, keys vaultkeys.Wrapper, store, integration u
 	if p.ofSystem() != integration.IsZero() || p.String() == "unknown" {
 		return WrappedKeyset{}, 0, ErrForeign
 	}
-	h, id, err := freshHandle(p, avoid)
+	h, id, err := freshHandle(func() (*keyset.Handle, error) { return keyset.NewHandle(p.template()) }, avoid)
 	if err != nil {
-		return WrappedKeyset{}, 0, err
+		return WrappedKeyset{}, 0, fmt.Errorf("envelope: make %s keyset: %w", p, err)
 	}
 	blob, err := wrapKeyset(ctx, keys, store, integration, p, generation, h)
 	if err != nil {
@@ -34,15 +34,15 @@ func NewKeyset(ctx context.Context, keys vaultkeys.Wrapper, store, integration u
 
 // freshHandle makes keys until one has an id that is free: Tink draws it from
 // 2^32, so the first nearly always does.
-func freshHandle(p Purpose, avoid []uint32) (*keyset.Handle, uint32, error) {
+func freshHandle(draw func() (*keyset.Handle, error), avoid []uint32) (*keyset.Handle, uint32, error) {
 	for {
-		h, err := keyset.NewHandle(p.template())
+		h, err := draw()
 		if err != nil {
-			return nil, 0, fmt.Errorf("envelope: make %s keyset: %w", p, err)
+			return nil, 0, err
 		}
 		e, err := h.Primary()
 		if err != nil {
-			return nil, 0, fmt.Errorf("envelope: make %s keyset: %w", p, err)
+			return nil, 0, err
 		}
 		if !slices.Contains(avoid, e.KeyID()) {
 			return h, e.KeyID(), nil

@@ -2,6 +2,9 @@
 // the process that seals, one for each integration and one for the system
 // domain. A KEK never leaves its provider; what comes and goes are keysets,
 // wrapped and unwrapped.
+//
+// A KEK has versions. Rotate adds one, SetMinimum stops older ones from being
+// used, which can be taken back, and Trim destroys those, which cannot.
 package vaultkeys
 
 import (

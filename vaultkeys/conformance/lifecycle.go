@@ -30,6 +30,8 @@ func unknownKey(s *suite) {
 		"rotate":    func() error { _, err := s.Rotate(ctx, unknown); return err },
 		"destroy":   func() error { return s.Destroy(ctx, unknown) },
 		"describe":  func() error { _, err := s.Describe(ctx, unknown); return err },
+		"minimum":   func() error { return s.SetMinimum(ctx, unknown, 1) },
+		"trim":      func() error { return s.Trim(ctx, unknown, 1) },
 		"self-test": func() error { return s.SelfTest(ctx, unknown) },
 	} {
 		if err := call(); !errors.Is(err, vaultkeys.ErrKeyNotFound) {

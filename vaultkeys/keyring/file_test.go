@@ -267,6 +267,9 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		`{"format":1,"keys":{"k":{"latest":1,"versions":{"1":null}}}}`:                                        "has no newest version",
 		`{"format":1,"keys":{"k":{"latest":-1,"versions":{"-1":{"key":` + key + `}}}}}`:                       "is damaged",
 		`{"format":1,"keys":{"k":{"latest":1,"versions":{"1":{"key":` + key + `},"2":{"key":` + key + `}}}}}`: "version 2 of key",
+		`{"format":1,"keys":{"k":{"latest":3,"versions":{"1":{"key":` + key + `},"3":{"key":` + key + `}}}}}`: "one above it is missing",
+		`{"format":1,"keys":{"k":{"latest":1,"minimum":2,"versions":{"1":{"key":` + key + `}}}}}`:             "the lowest version of key",
+		`{"format":1,"keys":{"k":{"latest":1,"minimum":-1,"versions":{"1":{"key":` + key + `}}}}}`:            "the lowest version of key",
 		`{"format":1,"keys":{"k":{"latest":4294967296,"versions":{"4294967296":{"key":` + key + `}}}}}`:       "has no newest version",
 	} {
 		path := filepath.Join(t.TempDir(), "keyring")
@@ -308,7 +311,8 @@ func TestAClosedKeyringIsUnavailable(t *testing.T) {
 	_, unwrap := p.Unwrap(t.Context(), key, wrapped)
 	_, describe := p.Describe(t.Context(), key)
 	_, rotate := p.Rotate(t.Context(), key)
-	for _, err := range []error{wrap, unwrap, describe, rotate, p.Create(t.Context(), key), p.Destroy(t.Context(), key), p.SelfTest(t.Context(), key)} {
+	for _, err := range []error{wrap, unwrap, describe, rotate, p.Create(t.Context(), key), p.Destroy(t.Context(), key),
+		p.SetMinimum(t.Context(), key, 1), p.Trim(t.Context(), key, 1), p.SelfTest(t.Context(), key)} {
 		if !errors.Is(err, vaultkeys.ErrUnavailable) || errors.Is(err, vaultkeys.ErrRefused) {
 			t.Errorf("the error is %v", err)
 		}

@@ -1,8 +1,8 @@
 // Package keyring is the embedded provider of key-encryption keys: one file,
 // sealed by a passphrase or key file, read once and held in memory. It is the
 // default where there is no Vault. Whoever holds a copy of the file and what
-// unseals it holds every key, of the past too: destroying a key here is not
-// proof that it is gone.
+// unseals it holds every key, of the past too: destroying a key here, or
+// trimming its versions, is not proof that it is gone.
 package keyring
 
 import (
@@ -110,8 +110,24 @@ func (p *Provider) use(doc *document) error {
 		}
 		all[name] = ciphers
 	}
+	p.forget(doc)
 	p.doc, p.ciphers = doc, all
 	return nil
+}
+
+// forget zeroes the versions that the next document does not have.
+func (p *Provider) forget(next *document) {
+	if p.doc == nil {
+		return
+	}
+	for name, r := range p.doc.Keys {
+		kept := next.Keys[name]
+		for n, v := range r.Versions {
+			if kept == nil || kept.Versions[n] != v {
+				clear(v.Key)
+			}
+		}
+	}
 }
 
 func ciphersOf(r *record) (map[int]cipher.AEAD, error) {

@@ -116,9 +116,17 @@ func (p *Provider) SetMinimum(ctx context.Context, key vaultkeys.KeyName, versio
 	case data.MinDecryption == version && data.MinEncryption == version:
 		return nil
 	}
-	return p.change(ctx, "set the lowest version of", http.MethodPost, key, "/config", map[string]any{
+	err = p.change(ctx, "set the lowest version of", http.MethodPost, key, "/config", map[string]any{
 		"min_decryption_version": version, "min_encryption_version": version,
 	})
+	if err != nil {
+		return err
+	}
+	after, err := p.readKey(ctx, p.lifecycle, key)
+	if err == nil && (after.MinDecryption != version || after.MinEncryption != version) {
+		err = p.nonsense("set the lowest version", key, "it has another one afterwards")
+	}
+	return err
 }
 
 // Trim sets min_available_version, which destroys the versions below. It is not
@@ -136,7 +144,14 @@ func (p *Provider) Trim(ctx context.Context, key vaultkeys.KeyName, version int)
 		return fmt.Errorf("vault: trim %s: versions below %d may still unwrap or wrap: the lowest that does must be raised first: %w",
 			key, version, vaultkeys.ErrVersion)
 	}
-	return p.change(ctx, "trim", http.MethodPost, key, "/trim", map[string]any{"min_available_version": version})
+	if err := p.change(ctx, "trim", http.MethodPost, key, "/trim", map[string]any{"min_available_version": version}); err != nil {
+		return err
+	}
+	after, err := p.readKey(ctx, p.lifecycle, key)
+	if err == nil && after.available() < version {
+		err = p.nonsense("trim", key, "it still has older versions afterwards")
+	}
+	return err
 }
 
 // Describe tells the versions that transit still has. Of those below

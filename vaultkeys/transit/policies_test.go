@@ -3,6 +3,7 @@ package transit
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"strongroom/internal/uid"
@@ -23,6 +24,8 @@ var policyStories = []struct {
 	{"POST", "transit/keys/%N", map[string]any{"type": keyType}, false, true},
 	{"POST", "transit/keys/%K/rotate", map[string]any{}, false, true},
 	{"POST", "transit/keys/%K/config", map[string]any{"min_decryption_version": 1}, false, true},
+	{"POST", "transit/keys/%K/config", map[string]any{"min_decryption_version": 1, "min_encryption_version": 1}, false, true},
+	{"POST", "transit/keys/%K/trim", map[string]any{"min_available_version": 1}, false, true},
 	{"POST", "transit/keys/%K/config", map[string]any{"deletion_allowed": true}, false, true},
 	{"DELETE", "transit/keys/%K", nil, false, true},
 	{"GET", "auth/token/lookup-self", nil, true, true},
@@ -34,6 +37,7 @@ var policyStories = []struct {
 	{"GET", "transit/keys/%F", nil, false, false},
 	{"POST", "transit/keys/%F/rotate", map[string]any{}, false, false},
 	{"POST", "transit/keys/%F/config", map[string]any{"deletion_allowed": true}, false, false},
+	{"POST", "transit/keys/%F/config", map[string]any{"min_decryption_version": 1, "min_encryption_version": 1}, false, false},
 	{"POST", "transit/keys/%F/trim", map[string]any{"min_available_version": 1}, false, false},
 	{"DELETE", "transit/keys/%F", nil, false, false},
 	{"LIST", "transit/keys", nil, false, false},
@@ -62,6 +66,11 @@ func TestShippedPoliciesAreExactlySufficient(t *testing.T) {
 			if s.method == "DELETE" {
 				v.Call(t, "POST", names.in("transit/keys/%K/config"), map[string]any{"deletion_allowed": true})
 				v.Call(t, "POST", names.in("transit/keys/%F/config"), map[string]any{"deletion_allowed": true})
+			}
+			if strings.HasSuffix(s.path, "/trim") {
+				minimum := map[string]any{"min_decryption_version": 1, "min_encryption_version": 1}
+				v.Call(t, "POST", names.in("transit/keys/%K/config"), minimum)
+				v.Call(t, "POST", names.in("transit/keys/%F/config"), minimum)
 			}
 			_, err := v.Try(token, s.method, names.in(s.path), names.inBody(s.body))
 			if allowed != (err == nil) {

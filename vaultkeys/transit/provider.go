@@ -4,7 +4,8 @@
 //
 // It uses encrypt and decrypt with associated_data alone. rewrap fails on a
 // ciphertext that has associated data, datakey ignores it, and context on a key
-// that is not derived is ignored too: nothing may rest on those.
+// that is not derived is ignored too: nothing may rest on those. What moves to a
+// new version of a key is decrypted and encrypted.
 package transit
 
 import (

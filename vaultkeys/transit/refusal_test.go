@@ -2,6 +2,7 @@ package transit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -83,17 +84,17 @@ func TestAVersionBelowTheMinimum(t *testing.T) {
 	config := "transit/keys/" + string(key) + "/config"
 	v.Call(t, "POST", config, map[string]any{"min_decryption_version": 2})
 	_, err = p.Unwrap(t.Context(), key, old)
-	wantError(t, err, vaultkeys.ErrRefused, "is below min_decryption_version")
+	wantError(t, err, vaultkeys.ErrTooOld, "is too old: it is below the lowest that may unwrap (min_decryption_version)")
 	if errors.Is(err, vaultkeys.ErrTampered) {
 		t.Errorf("an old version looks like damage: %v", err)
 	}
 	_, err = p.Unwrap(t.Context(), key, append(fresh, old...))
-	wantError(t, err, vaultkeys.ErrRefused, "is below min_decryption_version")
+	wantError(t, err, vaultkeys.ErrTooOld, "is too old: it is below the lowest that may unwrap (min_decryption_version)")
 	opens(t, p, key, fresh)
 	info, err := p.Describe(t.Context(), key)
 	must(t, err)
-	if info.Latest != 2 || len(info.Versions) != 1 || info.Versions[0].Version != 2 {
-		t.Errorf("the versions that still unwrap are told as %+v", info)
+	if info.Latest != 2 || info.Minimum != 2 || info.Available != 1 || len(info.Versions) != 2 {
+		t.Errorf("the versions are told as %+v", info)
 	}
 	v.Call(t, "POST", config, map[string]any{"min_decryption_version": 1})
 	opens(t, p, key, old)
@@ -101,7 +102,7 @@ func TestAVersionBelowTheMinimum(t *testing.T) {
 	v.Call(t, "POST", config, map[string]any{"min_decryption_version": 2, "min_encryption_version": 2})
 	v.Call(t, "POST", "transit/keys/"+string(key)+"/trim", map[string]any{"min_available_version": 2})
 	_, err = p.Unwrap(t.Context(), key, old)
-	wantError(t, err, vaultkeys.ErrRefused, "")
+	wantError(t, err, vaultkeys.ErrTrimmed, "was destroyed")
 	opens(t, p, key, fresh)
 }
 
@@ -178,16 +179,17 @@ func TestRetries(t *testing.T) {
 	wantError(t, err, vaultkeys.ErrUnavailable, `it answered 503 ("later")`)
 }
 
-// A rotation whose answer is lost happened once, however often the client may
-// try.
-func TestARotationIsNotRepeated(t *testing.T) {
+// A change whose answer is lost happened once, however often the client may try.
+// What may be called again is, and then finds that it is done.
+func TestChangesAreNotRepeated(t *testing.T) {
 	v := newVault(t)
-	lose := false
+	lose, sent := false, 0
 	proxy := v.Proxy(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if !lose || r.Method == http.MethodGet {
 			next.ServeHTTP(w, r)
 			return
 		}
+		sent++
 		next.ServeHTTP(discard{}, r)
 		w.WriteHeader(http.StatusBadGateway)
 	})
@@ -195,11 +197,21 @@ func TestARotationIsNotRepeated(t *testing.T) {
 	c.Address, c.Retries = proxy.Address, 3
 	p := v.open(t, c)
 	key := v.newKey(t, p)
+	old := sealed(t, p, key)
 	lose = true
 	_, err := p.Rotate(t.Context(), key)
 	wantError(t, err, vaultkeys.ErrUnavailable, "it answered 502")
-	lose = false
 	wantLatest(t, p, key, 2)
+	for i, change := range []func(context.Context, vaultkeys.KeyName, int) error{p.SetMinimum, p.Trim} {
+		wantError(t, change(t.Context(), key, 2), vaultkeys.ErrUnavailable, "it answered 502")
+		must(t, change(t.Context(), key, 2))
+		if sent != i+2 {
+			t.Errorf("%d changes were sent, want %d", sent, i+2)
+		}
+	}
+	lose = false
+	_, err = p.Unwrap(t.Context(), key, old)
+	wantError(t, err, vaultkeys.ErrTrimmed, "was destroyed")
 }
 
 // discard takes an answer that nobody gets.
