@@ -2,7 +2,10 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"strongroom/store"
 )
 
 // Job is something that is carried on step by step: a part of a rotation, an
@@ -31,6 +34,7 @@ type Next struct {
 	Done bool
 	// Wait is for how long the job has nothing to do: a grace period, say.
 	Wait time.Duration
+	why  string // it waits, for who asks how the job stands
 }
 
 // Kind is a kind of jobs. Load returns those that have not ended; Run calls it
@@ -39,12 +43,47 @@ type Kind interface {
 	Load(ctx context.Context, m *Manager) ([]Job, error)
 }
 
-// Enlist has a job carried on; one with the same id is replaced.
-func (m *Manager) Enlist(j Job) {}
+// Awaits is the error of a step that cannot go on before something comes about
+// that waiting may bring: a backup, the end of another job.
+type Awaits struct {
+	Detail string
+	For    time.Duration // until it is tried again; 0: as after other errors
+}
 
-// Wake steps a job soon that waits; another one is left alone.
-func (m *Manager) Wake(id string) {}
+// Error says what is awaited.
+func (e *Awaits) Error() string { return e.Detail }
 
-// Dismiss interrupts a job, and returns when no step of it is under way. It
-// must not be called by a step.
-func (m *Manager) Dismiss(id string) {}
+// How long a job waits after a temporary error: doubled each time, up to the
+// most. A key service that came back is noticed within that.
+const (
+	backoffLeast = 250 * time.Millisecond
+	backoffMost  = 15 * time.Second
+)
+
+// temporary are the errors that waiting may mend: what is away comes back, what
+// refuses a key is told to allow it, what must be alone ends.
+var temporary = []error{
+	store.ErrKeyServiceUnavailable, store.ErrKeyRefused, store.ErrAuditUnavailable,
+	store.ErrNotPersisted, store.ErrOutcomeUnknown, store.ErrBusy, store.ErrNoBackup,
+	context.DeadlineExceeded, context.Canceled,
+}
+
+func isTemporary(err error) bool {
+	if errors.As(err, new(*Awaits)) {
+		return true
+	}
+	for _, t := range temporary {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// backoff returns how long to wait after the nth temporary error in a row.
+func backoff(n int, err error) time.Duration {
+	if awaits, ok := errors.AsType[*Awaits](err); ok && awaits.For > 0 {
+		return awaits.For
+	}
+	return min(backoffLeast<<min(n, 10), backoffMost)
+}

@@ -2,8 +2,8 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"strongroom/internal/audit"
@@ -30,100 +30,138 @@ type Options struct {
 // Manager keeps rotations and schedules, and carries them on. Its methods are
 // safe for concurrent use; those that take a caller authorise and audit it.
 type Manager struct {
-	o Options
+	store   Store
+	logger  *slog.Logger
+	now     func() time.Time
+	audit   func(*audit.Entry) error
+	compact func(ctx context.Context) error
+	grace   time.Duration
+	kinds   []Kind
+
+	crew  *crew
+	pacer *Pacer
+
+	// control is held while rows of rotations and schedules are made or changed
+	// by anything but a step. Who holds the crew's turn may take it, not the
+	// other way round.
+	control sync.Mutex
+
+	mu        sync.Mutex // guards what follows, for moments
+	loaded    bool
+	broken    string // why some rows could not be read
+	rotations map[string]*rotation
+	schedules map[string]*schedule
+	doubts    map[string]bool // rotations that may have been stored
+	moved     uint64
+	watchers  map[string]map[*watcher]struct{}
 }
 
-// New makes a Manager. What it keeps is read by Run.
-func New(o Options) *Manager { return &Manager{o: o} }
+// New makes a Manager. What it keeps is read by Run, or the first method.
+func New(o Options) *Manager {
+	m := &Manager{
+		store: o.Store, logger: o.Logger, now: o.Now, audit: o.Audit, compact: o.Compact, grace: o.Grace, kinds: o.Kinds,
+		rotations: map[string]*rotation{}, schedules: map[string]*schedule{}, doubts: map[string]bool{},
+		watchers: map[string]map[*watcher]struct{}{},
+	}
+	if m.logger == nil {
+		m.logger = slog.Default()
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.grace == 0 {
+		m.grace = DefaultGrace
+	}
+	m.crew = newCrew(m.now, m.logger)
+	m.pacer = NewPacer(o.Store.Foreground)
+	return m
+}
 
-var errMissing = errors.New("rotate: not written yet")
+// looksAtLeast is how often Run looks at the clock: it may have been set, or the
+// machine may have slept.
+const looksAtLeast = 30 * time.Second
 
 // Run carries on what there is, until the context ends: jobs that an earlier
 // process left go on where they were.
-func (m *Manager) Run(ctx context.Context) error { return errMissing }
-
-// Create makes a rotation, which begins at once. A domain that another one
-// works on is a store.Conflict that names it.
-func (m *Manager) Create(ctx context.Context, c store.Caller, r Request) (Rotation, error) {
-	return Rotation{}, errMissing
+func (m *Manager) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		wait := min(m.advance(ctx), looksAtLeast)
+		if wait <= 0 {
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-m.crew.wake:
+		}
+		timer.Stop()
+	}
+	return nil
 }
 
-// Get returns a rotation.
-func (m *Manager) Get(ctx context.Context, c store.Caller, id string) (Rotation, error) {
-	return Rotation{}, errMissing
+// advance does one thing that is to be done, and says for how long there is
+// nothing else.
+func (m *Manager) advance(ctx context.Context) time.Duration {
+	if err := m.begin(ctx); err != nil {
+		m.logger.Warn("the rotations that the store keeps could not be read and will be tried again", "error", err)
+		return backoffLeast
+	}
+	wait := m.tick(ctx)
+	return min(wait, m.crew.step(ctx))
 }
 
-// List returns the rotations that are kept, the newest first, without their
-// parts.
-func (m *Manager) List(ctx context.Context, c store.Caller) ([]Rotation, error) {
-	return nil, errMissing
+// begin reads what the store keeps, once.
+func (m *Manager) begin(ctx context.Context) error {
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	for len(m.kinds) > 0 {
+		jobs, err := m.kinds[0].Load(ctx, m)
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			m.Enlist(j)
+		}
+		m.kinds = m.kinds[1:]
+	}
+	return nil
 }
 
-// Pause stops a rotation where it is, until it is resumed.
-func (m *Manager) Pause(ctx context.Context, c store.Caller, id string) (Rotation, error) {
-	return Rotation{}, errMissing
+// Enlist has a job carried on; one with the same id is replaced.
+func (m *Manager) Enlist(j Job) { m.crew.enlist(j) }
+
+// Wake steps a job soon that waits; another one is left alone.
+func (m *Manager) Wake(id string) { m.crew.wakeUp(id) }
+
+// Dismiss interrupts a job and takes it off; it returns when no step of it is
+// under way. It must not be called by a step.
+func (m *Manager) Dismiss(ctx context.Context, id string) error {
+	release, err := m.crew.alone(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	m.crew.remove(id)
+	return nil
 }
 
-// Resume lets a rotation go on that was paused, waits or has failed.
-func (m *Manager) Resume(ctx context.Context, c store.Caller, id string) (Rotation, error) {
-	return Rotation{}, errMissing
+// find returns a rotation that is kept.
+func (m *Manager) find(id string) (*rotation, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.rotations[id]
+	if r == nil {
+		return nil, store.ErrNotFound
+	}
+	return r, nil
 }
 
-// Cancel ends a rotation whose new keys are not primary anywhere yet, and
-// removes them. After that it is a store.Conflict: finish it, or roll it back.
-// One that has failed is given up: what it made stays, and the next rotation of
-// those domains clears it up.
-func (m *Manager) Cancel(ctx context.Context, c store.Caller, id string) (Rotation, error) {
-	return Rotation{}, errMissing
+// Compact rewrites the data file without what was deleted, if that can be done.
+func (m *Manager) Compact(ctx context.Context) error {
+	if m.compact == nil {
+		return nil
+	}
+	return m.compact(ctx)
 }
-
-// Rollback makes the former keys primary again, moves back what is under the
-// new ones, and destroys those. It works until the former ones are destroyed.
-func (m *Manager) Rollback(ctx context.Context, c store.Caller, id string) (Rotation, error) {
-	return Rotation{}, errMissing
-}
-
-// Throttle changes how many values a rotation moves in a second; 0: as many as
-// leave requests unharmed.
-func (m *Manager) Throttle(ctx context.Context, c store.Caller, id string, rate uint64) (Rotation, error) {
-	return Rotation{}, errMissing
-}
-
-// Subscribe returns a rotation now, and again when something of it changes, at
-// most a few times a second, until it ended or the context ends. The last one
-// before the channel is closed tells how it stands then.
-func (m *Manager) Subscribe(ctx context.Context, c store.Caller, id string) (<-chan Rotation, error) {
-	return nil, errMissing
-}
-
-// Report returns the signed report of a rotation that ended: see VerifyReport.
-func (m *Manager) Report(ctx context.Context, c store.Caller, id string) ([]byte, error) {
-	return nil, errMissing
-}
-
-// PutSchedule makes a schedule or replaces it.
-func (m *Manager) PutSchedule(ctx context.Context, c store.Caller, name string, spec ScheduleSpec, pre store.Precondition) (s Schedule, created bool, err error) {
-	return Schedule{}, false, errMissing
-}
-
-// GetSchedule returns a schedule.
-func (m *Manager) GetSchedule(ctx context.Context, c store.Caller, name string) (Schedule, error) {
-	return Schedule{}, errMissing
-}
-
-// ListSchedules returns all schedules by name.
-func (m *Manager) ListSchedules(ctx context.Context, c store.Caller) ([]Schedule, error) {
-	return nil, errMissing
-}
-
-// DeleteSchedule removes a schedule; a rotation that it started goes on.
-func (m *Manager) DeleteSchedule(ctx context.Context, c store.Caller, name string, pre store.Precondition) error {
-	return errMissing
-}
-
-// Reasons says for /readyz what is not as it should be: rotations that failed
-// or wait, schedules whose maximum age has passed.
-func (m *Manager) Reasons() []store.Reason { return nil }
-
-// Stats returns what an operator watches.
-func (m *Manager) Stats() Stats { return Stats{} }

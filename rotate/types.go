@@ -1,10 +1,10 @@
 package rotate
 
 import (
-	"encoding/json"
 	"time"
 
-	"strongroom/internal/uid"
+	"strongroom/envelope"
+	"strongroom/store"
 )
 
 // Depth says how deep a rotation goes.
@@ -44,6 +44,8 @@ type Request struct {
 	// requests unharmed.
 	Rate   uint64 `json:"rate,omitempty"`
 	Reason string `json:"reason,omitempty"` // for people, and the report
+	// Compact rewrites the data file at the end, without what was deleted.
+	Compact bool `json:"compact,omitempty"`
 }
 
 // State is where a rotation stands.
@@ -146,20 +148,16 @@ const (
 )
 
 // Key names a key of a keyset.
-type Key struct {
-	Purpose    string `json:"purpose"`
-	Generation uint32 `json:"generation"`
-	KeyID      string `json:"key_id"` // eight hexadecimal digits
-}
+type Key = envelope.KeyRef
 
 // Part is what a rotation does in one key domain.
 type Part struct {
-	ID          string  `json:"id"`          // unique within the rotation
-	Integration string  `json:"integration"` // empty: the system domain
-	UID         uid.UID `json:"uid"`
+	ID              string `json:"id"` // unique within the rotation
+	store.KeyDomain        // without an integration: the system domain
 	// Purposes are those whose keys are replaced; empty at the depth kek.
 	Purposes []string `json:"purposes,omitempty"`
 	Step     Step     `json:"step"`
+	Failed   bool     `json:"failed,omitempty"` // it goes on when it is resumed
 	Detail   string   `json:"detail,omitempty"` // what it waits for, or why it failed or was skipped
 
 	// New are the keys that it made, Former those that were primary before, Old
@@ -168,16 +166,16 @@ type Part struct {
 	Former []Key `json:"former,omitempty"`
 	Old    []Key `json:"old,omitempty"`
 
-	KEKName string `json:"kek,omitempty"`
+	KEK     string `json:"kek,omitempty"`
 	KEKFrom int    `json:"kek_from,omitempty"` // newest version before
 	KEKTo   int    `json:"kek_to,omitempty"`   // and after
 	Retired bool   `json:"retired,omitempty"`
 	Trimmed bool   `json:"trimmed,omitempty"`
 
-	Cursor json.RawMessage `json:"cursor,omitempty"` // of the sweep
-	Counts Counts          `json:"counts"`
-	Scan   *Scan           `json:"scan,omitempty"` // that found nothing left
-	Sweeps int             `json:"sweeps,omitempty"`
+	Cursor store.Cursor `json:"cursor,omitempty"` // of the sweep
+	Sweeps int          `json:"sweeps,omitempty"` // passes that ended
+	Counts Counts       `json:"counts"`
+	Scan   *Scan        `json:"scan,omitempty"` // that found nothing left
 
 	GraceEnds *time.Time         `json:"grace_ends,omitempty"`
 	Times     map[Step]time.Time `json:"times,omitempty"` // when each step was reached
@@ -195,15 +193,15 @@ type Counts struct {
 	Rewrapped uint64 `json:"rewrapped,omitempty"`
 	Resealed  uint64 `json:"resealed,omitempty"`
 	Reindexed uint64 `json:"reindexed,omitempty"`
-	Stale     uint64 `json:"stale,omitempty"` // changed under the sweep, and moved in another pass or by whoever changed them
+	Stale     uint64 `json:"stale,omitempty"` // changed or erased under the sweep, by somebody who has left them right
+	Damaged   uint64 `json:"damaged,omitempty"`
 	Bytes     uint64 `json:"bytes,omitempty"`
 	Keysets   int    `json:"keysets,omitempty"` // sealed again under the new version of the KEK
 }
 
 // Scan is a full scan of a domain that proved that nothing is left.
 type Scan struct {
-	Values     uint64    `json:"values"`
-	Left       uint64    `json:"left"` // under keys that are to go: always 0 in a part that went on
+	store.Scan
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 }

@@ -37,7 +37,7 @@ const (
 	kindApproval    = "approval"    // id: approval id
 	kindBreakGlass  = "break-glass" // id: "last"
 	kindAttestKey   = "attest-key"  // id: key hash
-	// and the kinds of rows: see RowKind
+	// and kindKeys, and the kinds of rows: see RowKind
 )
 
 // controlValue is a value of the Control table.

@@ -131,6 +131,7 @@ var planeKinds = []struct {
 	{kindApproval, readKind[approvalDoc](kindApproval)},
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
 	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
+	{kindKeys, (*planeReader).keyHistory},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},
@@ -265,6 +266,16 @@ func (r *planeReader) purge(id string, value []byte) (uint64, error) {
 	_, v, err := openControlValue[purgeDoc](r.f.system, kindPurge, id, value)
 	if u, bad := uid.Parse(id); err == nil && bad == nil {
 		r.p.purges[u] = true
+	}
+	return v, err
+}
+
+// keyHistory reads the history of a domain's keys. The values of planeKinds
+// before it are read already.
+func (r *planeReader) keyHistory(id string, value []byte) (uint64, error) {
+	_, v, err := openControlValue[keysDoc](r.f.system, kindKeys, id, value)
+	if u, bad := uid.Parse(id); err == nil && (bad != nil || !u.IsZero() && r.p.integrations[u] == nil) {
+		r.add(Damage{damagedControl, kindKeys + "/" + id, "its integration is not there, or its definition does not open"})
 	}
 	return v, err
 }

@@ -245,6 +245,7 @@ func (s *Store) removalOf(in *integration) controlChange {
 				tx.Delete(kv.Keysets, keysetKey(in.doc.UID, k))
 			}
 			tx.Delete(kv.Generations, in.doc.UID[:])
+			dropControl(tx, controlKey(kindKeys, in.doc.UID.String()))
 		},
 		publish: func(next *catalog) {
 			delete(next.integrations, in.name)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/envelope"
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
@@ -109,7 +110,7 @@ func (r *rich) fill(t testing.TB) {
 	r.fillRows(t)
 }
 
-// fillRows has a row of each kind.
+// fillRows has a row of each kind, and globex a key that is pending.
 func (r *rich) fillRows(t testing.TB) {
 	t.Helper()
 	var rows []store.Row
@@ -117,6 +118,10 @@ func (r *rich) fillRows(t testing.TB) {
 		rows = append(rows, store.Row{Kind: kind, ID: "r1", Doc: []byte(`{"of":"` + string(kind) + `"}`)})
 	}
 	need(t, r.PutRows(always, store.Internal("rotate"), "schedule", rows...))
+	domains, err := r.KeyDomains(anyone())
+	need(t, err)
+	_, err = r.AddKeysets(always, store.Internal("rotate"), domains[1], []envelope.Purpose{envelope.PurposeWrapping})
+	need(t, err)
 }
 
 // fillLimits has a budget, of which something is used.

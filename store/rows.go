@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,46 @@ func (s *Store) PutRows(ctx context.Context, c Caller, action string, rows ...Ro
 	if err := op.intent(); err != nil {
 		return err
 	}
-	return s.updateControl(ctx, op, writes, nil)
+	if writes, err = s.unstored(ctx, writes); err != nil || len(writes) == 0 {
+		return err
+	}
+	return engineError(s.updateControl(ctx, op, writes, func(kv.ReadTx) error { return nil }, func(kv.Tx) {}))
+}
+
+// unstored returns the writes that are not stored yet. One that is stored, with
+// just this document at just the version that it would get, was stored by an
+// earlier call that did not learn of it.
+func (s *Store) unstored(ctx context.Context, writes []controlWrite) (todo []controlWrite, err error) {
+	err = s.viewSystem(ctx, func(tx kv.ReadTx, system *envelope.System, _ bool) error {
+		todo = nil
+		for _, w := range writes {
+			done, err := isStored(tx, system, &w)
+			if err != nil {
+				return err
+			}
+			if !done {
+				todo = append(todo, w)
+			}
+		}
+		return nil
+	})
+	return todo, err
+}
+
+func isStored(tx kv.ReadTx, system *envelope.System, w *controlWrite) (bool, error) {
+	raw := tx.Get(kv.Control, controlKey(w.kind, w.id))
+	if w.doc == nil {
+		return raw == nil && w.replaces > 0, nil
+	}
+	if version(raw) != w.replaces+1 {
+		return false, nil
+	}
+	stored, _, err := openControlValue[json.RawMessage](system, w.kind, w.id, raw)
+	if err != nil {
+		return false, openError(err)
+	}
+	plain, err := json.Marshal(w.doc)
+	return bytes.Equal(stored, plain), err
 }
 
 func rowTarget(rows []Row) string {
@@ -127,27 +167,27 @@ func (r *Row) check() error {
 }
 
 // updateControl writes control values, and what else belongs into the same
-// transaction, for an operation whose intent is written. A value that is not at
-// the version that it is to replace is a Conflict that names it.
-func (s *Store) updateControl(ctx context.Context, op *operation, writes []controlWrite, also func(tx kv.Tx) error) error {
+// transaction, for an operation whose intent is written. What check refuses is
+// not written. A value that is not at the version that it is to replace is a
+// Conflict that names it.
+func (s *Store) updateControl(ctx context.Context, op *operation, writes []controlWrite, check func(tx kv.ReadTx) error, also func(tx kv.Tx)) error {
 	if err := s.sealControl(ctx, writes); err != nil {
 		return err
 	}
-	return engineError(s.engine.Update(ctx, kv.Interactive, sizeOf(writes), func(tx kv.Tx) error {
+	return s.updateSealed(ctx, kv.Interactive, writes, nil, func(tx kv.Tx) error {
+		if err := check(tx); err != nil {
+			return err
+		}
 		if err := standsBefore(tx, writes); err != nil {
 			return err
 		}
 		if err := applyControl(tx, writes); err != nil {
 			return err
 		}
-		if also != nil {
-			if err := also(tx); err != nil {
-				return err
-			}
-		}
+		also(tx)
 		putOperation(tx, op.id, op.entry.Action, op.entry.Target)
 		return nil
-	}))
+	})
 }
 
 // standsBefore refuses writes over what somebody else has written meanwhile.

@@ -92,6 +92,7 @@ type Store struct {
 
 	background chan struct{} // wakes Run
 	foreground foreground
+	keks       kekCache
 }
 
 // Stats counts since the start what an operator wants to see rise or not.
