@@ -2,9 +2,9 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
+	"strongroom/envelope"
 	"strongroom/internal/uid"
 	"strongroom/rotate"
 	"strongroom/store"
@@ -12,13 +12,17 @@ import (
 
 var aSpan = rotate.Span(7200e9)
 
+func aKey(generation uint32) rotate.Key {
+	return rotate.Key{Purpose: envelope.PurposeWrapping, Generation: generation, KeyID: 0x0a1b2c3c + generation}
+}
+
 var aRotation = rotate.Rotation{ID: "rotation-1", State: rotate.StateRunning, Direction: rotate.Forward, By: "root", CreatedAt: at, StartedAt: &at,
 	Request: rotate.Request{Integrations: []string{"acme-*"}, Depth: rotate.DepthKeyset, Grace: &aSpan, Retire: true, Rate: 5000, Reason: "yearly"},
-	Parts: []rotate.Part{{ID: "p1", Integration: "acme-crm", UID: uid.New(), Purposes: []string{"wrapping"}, Step: rotate.StepSweep,
-		New: []rotate.Key{{Purpose: "wrapping", Generation: 2, KeyID: "0a1b2c3d"}}, Old: []rotate.Key{{Purpose: "wrapping", Generation: 1, KeyID: "1a1b2c3d"}},
-		Former: []rotate.Key{{Purpose: "wrapping", Generation: 1, KeyID: "1a1b2c3d"}}, KEKName: "strongroom-a-b", KEKFrom: 1, Cursor: json.RawMessage(`"c"`),
+	Parts: []rotate.Part{{ID: "p1", KeyDomain: store.KeyDomain{Integration: "acme-crm", UID: uid.New()}, Purposes: []string{"wrapping"}, Step: rotate.StepSweep,
+		New: []rotate.Key{aKey(2)}, Old: []rotate.Key{aKey(1)},
+		Former: []rotate.Key{aKey(1)}, KEK: "strongroom-a-b", KEKFrom: 1, Cursor: "c",
 		Counts: rotate.Counts{Before: map[string]uint64{"1a1b2c3d": 7}, Total: 7, Scanned: 3, Rewrapped: 3, Bytes: 390},
-		Scan:   &rotate.Scan{Values: 7, StartedAt: at, FinishedAt: at}, Times: map[rotate.Step]time.Time{rotate.StepAdd: at}}},
+		Scan:   &rotate.Scan{Scan: store.Scan{Values: 7, Opened: 7}, StartedAt: at, FinishedAt: at}, Times: map[rotate.Step]time.Time{rotate.StepAdd: at}}},
 	Progress: rotate.Progress{Done: 3, Total: 7, Left: 4, Rate: 1000.5, ETASeconds: &[]float64{0.004}[0], Parts: 1}}
 
 var aSchedule = rotate.Schedule{Name: "yearly", Version: 3, CreatedAt: at, UpdatedAt: at,

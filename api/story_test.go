@@ -53,7 +53,7 @@ func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
 // jobs makes the manager of rotations, which carries nothing on unless it is
 // run.
 func (h *house) jobs() (*rotate.Manager, *rotate.Inventory) {
-	h.manager = rotate.New(rotate.Options{Store: h.store.Store, Logger: slog.New(slog.DiscardHandler)})
+	h.manager = rotate.New(rotate.Options{Store: rotate.Of(h.store.Store), Logger: slog.New(slog.DiscardHandler)})
 	return h.manager, &rotate.Inventory{Store: h.store.Store, Schedules: h.manager.ListSchedules, Now: time.Now, Periods: rotate.Cryptoperiods{KEK: time.Hour, Wrapping: time.Hour, Index: time.Hour}}
 }
 

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"net/http"
 	"time"
@@ -60,10 +59,11 @@ type RotationProgress struct {
 // RotationPart is what a rotation does to one integration, or the system domain.
 type RotationPart struct {
 	ID          string               `json:"id"`
-	Integration string               `json:"integration"` // empty: the system domain
+	Integration string               `json:"integration,omitempty"` // none: the system domain
 	UID         string               `json:"uid"`
 	Purposes    []string             `json:"purposes,omitempty"`
 	Step        string               `json:"step"`
+	Failed      bool                 `json:"failed,omitempty"` // it goes on when it is resumed
 	Detail      string               `json:"detail,omitempty"`
 	New         []RotationKey        `json:"new,omitempty"`
 	Former      []RotationKey        `json:"former,omitempty"` // primary before
@@ -73,7 +73,7 @@ type RotationPart struct {
 	KEKTo       int                  `json:"kek_to,omitempty"`
 	Retired     bool                 `json:"retired,omitempty"`
 	Trimmed     bool                 `json:"trimmed,omitempty"`
-	Cursor      json.RawMessage      `json:"cursor,omitempty"`
+	Cursor      string               `json:"cursor,omitempty"`
 	Counts      RotationCounts       `json:"counts"`
 	Scan        *RotationScan        `json:"scan,omitempty"`
 	Sweeps      int                  `json:"sweeps,omitempty"`
@@ -98,14 +98,19 @@ type RotationCounts struct {
 	Resealed  uint64            `json:"resealed,omitempty"`
 	Reindexed uint64            `json:"reindexed,omitempty"`
 	Stale     uint64            `json:"stale,omitempty"`
+	Damaged   uint64            `json:"damaged,omitempty"` // do not open, and stay as they are
 	Bytes     uint64            `json:"bytes,omitempty"`
 	Keysets   int               `json:"keysets,omitempty"`
 }
 
 // RotationScan is the scan that found nothing left.
 type RotationScan struct {
-	Values     uint64    `json:"values"`
+	Values     uint64    `json:"values"` // looked at
+	Opened     uint64    `json:"opened"`
 	Left       uint64    `json:"left"`
+	Damaged    uint64    `json:"damaged"`
+	Counted    uint64    `json:"counted"` // under the old keys, as the counters say
+	Named      []string  `json:"named,omitempty"`
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 }

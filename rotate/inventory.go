@@ -2,9 +2,9 @@ package rotate
 
 import (
 	"context"
+	"slices"
 	"time"
 
-	"strongroom/internal/access"
 	"strongroom/store"
 )
 
@@ -18,7 +18,7 @@ type Cryptoperiods struct {
 
 // of returns the cryptoperiod of a key of a purpose.
 func (p Cryptoperiods) of(purpose string) time.Duration {
-	if purpose == "wrapping" || purpose == "system" {
+	if purpose == purposeWrapping || purpose == purposeSystem {
 		return p.Wrapping
 	}
 	return p.Index
@@ -145,13 +145,5 @@ func next(schedules []Schedule, d store.KeyDomain) (at *time.Time, name string) 
 
 // covers reports whether a request is about a domain.
 func (r *Request) covers(d store.KeyDomain) bool {
-	if d.System() {
-		return r.System
-	}
-	for _, pattern := range r.Integrations {
-		if access.MatchPattern(pattern, d.Integration) {
-			return true
-		}
-	}
-	return false
+	return d.System() && r.System || slices.ContainsFunc(r.Integrations, func(glob string) bool { return matches(glob, d) })
 }

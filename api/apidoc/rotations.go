@@ -85,16 +85,17 @@ func rotationSchemas() obj {
 		"rate":         obj{"type": "integer", "minimum": 0, "description": "Values a second at most; 0: as many as leave requests unharmed."},
 		"reason":       text("For people, and the report."),
 	}
-	key := answered([]string{"purpose", "generation", "key_id"}, obj{"purpose": str, "generation": count, "key_id": str})
+	key := answered([]string{"purpose", "generation", "key_id"}, obj{"purpose": str, "generation": count, "key_id": str, "state": str})
 	byKey := mapOf(count)
 	counts := answered(nil, obj{"before": byKey, "after": byKey, "total": count, "scanned": count, "rewrapped": count, "resealed": count,
-		"reindexed": count, "stale": count, "bytes": count, "keysets": count})
+		"reindexed": count, "stale": count, "damaged": count, "bytes": count, "keysets": count})
 	delete(counts, "required")
-	part := answered([]string{"id", "integration", "uid", "step", "counts"}, obj{
-		"id": str, "integration": text("Empty: the system domain."), "uid": str, "purposes": texts, "step": str, "detail": text("What it waits for, or why it failed."),
+	part := answered([]string{"id", "uid", "step", "counts"}, obj{
+		"id": str, "integration": text("None: the system domain."), "uid": str, "purposes": texts, "step": str, "failed": flag, "detail": text("What it waits for, or why it failed."),
 		"new": list(key), "former": list(key), "old": list(key), "kek": str, "kek_from": count, "kek_to": count, "retired": flag, "trimmed": flag,
-		"cursor": obj{"description": "How far the sweep has come."}, "counts": counts,
-		"scan":   answered([]string{"values", "left", "started_at", "finished_at"}, obj{"values": count, "left": count, "started_at": when, "finished_at": when}),
+		"cursor": text("How far the sweep has come."), "counts": counts,
+		"scan": answered([]string{"values", "left", "started_at", "finished_at"}, obj{"values": count, "opened": count,
+			"left": count, "damaged": count, "counted": count, "named": texts, "started_at": when, "finished_at": when}),
 		"sweeps": count, "grace_ends": when, "times": mapOf(instant())})
 	progress := answered([]string{"done", "total", "left", "rate", "parts_done", "parts"}, obj{"done": count, "total": count,
 		"left": obj{"type": "integer", "minimum": 0, "description": "Values that are under a former key now."},

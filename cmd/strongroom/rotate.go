@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"strongroom/client"
+	"strongroom/envelope"
 	"strongroom/rotate"
 )
 
@@ -168,7 +169,7 @@ func orText(text, otherwise string) string {
 func keyNames(keys []rotate.Key) string {
 	names := make([]string, len(keys))
 	for i, k := range keys {
-		names[i] = k.Purpose + " " + k.KeyID
+		names[i] = k.Purpose.String() + " " + envelope.FormatKeyID(k.KeyID)
 	}
 	return orDash(strings.Join(names, ", "))
 }
@@ -180,7 +181,7 @@ func under(counts map[string]uint64, keys []rotate.Key) string {
 	}
 	sum := uint64(0)
 	for _, k := range keys {
-		sum += counts[k.KeyID]
+		sum += counts[envelope.FormatKeyID(k.KeyID)]
 	}
 	return fmt.Sprint(sum)
 }

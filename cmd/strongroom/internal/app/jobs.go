@@ -14,7 +14,7 @@ import (
 // carries them on.
 func (a *App) openJobs() *rotate.Manager {
 	return rotate.New(rotate.Options{
-		Store: a.Store, Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
+		Store: rotate.Of(a.Store), Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
 		Grace: time.Duration(a.config.Rotation.Grace),
 	})
 }
