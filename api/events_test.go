@@ -167,7 +167,7 @@ func TestKeyRecordsAreCutWhenTheyFail(t *testing.T) {
 	if a.err == nil && strings.Contains(a.body, `"end":true`) || strings.Contains(a.body, "marker-7f3a") {
 		t.Errorf("a list that broke off is taken for whole: %v, %s", a.err, a.body)
 	}
-	for _, id := range []string{"1", "0a1b2c3", "0a1b2c3d4", "0x1b2c3d", "-a1b2c3d", "zzzzzzzz"} {
-		f.me().do("GET", "/v1/keys/"+id+"/records", "").refused(400, "malformed_request")
+	for _, id := range []string{"1", "0a1b2c3", "0a1b2c3d4", "0x1b2c3d", "-a1b2c3d", "zzzzzzzz", "0A1B2C3D"} {
+		f.me().do("GET", "/v1/keys/"+id+"/records", "").refused(404, "not_found")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"strongroom/rotate"
 	"strongroom/store"
@@ -28,14 +29,10 @@ func (s *Server) listKeys(c *call) error {
 // keyRecords writes everything that a key has ever covered, one a line, and a
 // last line that says that it was all.
 func (s *Server) keyRecords(c *call) error {
-	id, err := strconv.ParseUint(c.vars["key"], 16, 32)
-	if err != nil || len(c.vars["key"]) != 8 {
-		return refuse(errRequest, "a key's id is eight hexadecimal digits")
-	}
 	_, out := c.openStream()
 	defer out.stop()
 	count := uint64(0)
-	err = s.Keys.Covered(c.ctx(), c.who, uint32(id), func(r store.CoveredRecord) error {
+	err := s.Keys.Covered(c.ctx(), c.who, keyID(c.vars["key"]), func(r store.CoveredRecord) error {
 		count++
 		return out.line(r)
 	})
@@ -46,6 +43,16 @@ func (s *Server) keyRecords(c *call) error {
 		return nil
 	}
 	return out.flush()
+}
+
+// keyID reads the id of a key. What is none is 0, which no key has: who may ask
+// finds nothing there.
+func keyID(text string) uint32 {
+	id, err := strconv.ParseUint(text, 16, 32)
+	if err != nil || len(text) != 8 || strings.ToLower(text) != text {
+		return 0
+	}
+	return uint32(id)
 }
 
 type attestKeysBody struct {

@@ -106,6 +106,9 @@ func (k scriptedKeys) Covered(_ context.Context, c store.Caller, id uint32, fn f
 	if err := k.s.called(c, id, nil); err != nil {
 		return err
 	}
+	if id == 0 {
+		return store.ErrNotFound
+	}
 	for _, r := range []store.CoveredRecord{{Integration: "acme-crm", Collection: "customers", Record: "rec-1", Revisions: 2, CreatedAt: at, Under: true}, {Control: "role/a"}} {
 		if err := fn(r); err != nil {
 			return err
