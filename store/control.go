@@ -88,23 +88,7 @@ func (s *Store) sealControl(ctx context.Context, writes []controlWrite) error {
 	if err != nil {
 		return keyError(err)
 	}
-	generation, _ := system.Generation()
-	for i := range writes {
-		w := &writes[i]
-		if w.doc == nil {
-			continue
-		}
-		plain, err := json.Marshal(w.doc)
-		if err != nil {
-			return fmt.Errorf("store: encode %s: %w", w.kind, err)
-		}
-		v := controlValue{version: w.replaces + 1}
-		if v.sealed, err = system.Seal(w.kind, w.id, v.version, plain); err != nil {
-			return keyError(err)
-		}
-		w.value, w.sealedBy = v.encode(), generation
-	}
-	return nil
+	return sealUnder(system, writes)
 }
 
 // updateSealed runs a transaction that applies writes which sealControl has
