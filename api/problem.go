@@ -73,6 +73,7 @@ var outcomes = []outcome{
 	{store.ErrKeyRefused, 503, "key_refused", false, 0},
 	{store.ErrRemoteKeys, 503, "remote_keys_unavailable", true, 10},
 	{store.ErrAuditUnavailable, 503, "audit_unavailable", true, 5},
+	{store.ErrLedgerUnavailable, 503, "ledger_unavailable", true, 5},
 	{store.ErrNotPersisted, 503, "not_persisted", true, 1},
 	{store.ErrOutcomeUnknown, 503, "outcome_unknown", false, 0},
 	{errNoToken, 401, "token_required", false, 0},

@@ -30,6 +30,7 @@ var codes = map[string]error{
 	"key_refused":             ErrKeyRefused,
 	"remote_keys_unavailable": ErrUnavailable,
 	"audit_unavailable":       ErrUnavailable,
+	"ledger_unavailable":      ErrUnavailable,
 	"not_persisted":           ErrNotStored,
 	"outcome_unknown":         ErrOutcomeUnknown,
 	"token_required":          ErrUnauthenticated,

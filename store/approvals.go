@@ -288,7 +288,7 @@ func (s *Store) changeBook(ctx context.Context, op *operation, writes []controlW
 		if err := applyControl(tx, writes); err != nil {
 			return err
 		}
-		putOperation(tx, op.id, op.entry.Action, op.entry.Target)
+		op.put(tx, op.entry.Target)
 		return nil
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/jwks"
+	"strongroom/internal/ledger"
 	"strongroom/internal/secret"
 	"strongroom/internal/uid"
 )
@@ -184,6 +185,7 @@ func (s *Store) RevokeToken(ctx context.Context, by VerifiedClient, a Attempt, t
 	if err := op.intent(); err != nil {
 		return err
 	}
+	op.notes = []ledger.Note{{Kind: ledger.TokenRevoked, Client: t.ClientUID, Token: t.TokenID, Expires: new(t.Expires.UTC())}}
 	return s.endToken(ctx, op, t.TokenID, t.ClientUID, t.Expires)
 }
 

@@ -91,6 +91,9 @@ func (s *Store) Backup(ctx context.Context, c Caller, w io.Writer, o BackupOptio
 	}
 	info, err = b.run(ctx, w, recipient)
 	op.entry.Count = info.Entries
+	if err == nil {
+		s.noteBackup(op, info)
+	}
 	return info, err
 }
 

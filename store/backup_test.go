@@ -37,7 +37,7 @@ func (r *rich) restored(file []byte, identities ...age.Identity) (*memory, store
 	d := r.deps
 	engine := newMemory()
 	d.Engine = engine
-	info, err := store.Restore(always, d, bytes.NewReader(file), identities)
+	info, err := store.Restore(always, d, bytes.NewReader(file), identities, store.RestoreOptions{})
 	return engine, info, err
 }
 
@@ -144,7 +144,7 @@ func TestBackupForged(t *testing.T) {
 	noStore(t, r, engine)
 	d := r.deps
 	d.Engine = engine
-	if _, err := store.Restore(always, d, bytes.NewReader(file), nil); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "delete it") {
+	if _, err := store.Restore(always, d, bytes.NewReader(file), nil, store.RestoreOptions{}); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "delete it") {
 		t.Errorf("restored over what a refused restore left: %v", err)
 	}
 }
@@ -249,7 +249,7 @@ func TestBackupUnderWrites(t *testing.T) {
 
 	d := f.Deps
 	d.Engine = bolttest.Open(t)
-	_, err = store.Restore(always, d, bytes.NewReader(file.Bytes()), nil)
+	_, err = store.Restore(always, d, bytes.NewReader(file.Bytes()), nil, store.RestoreOptions{})
 	need(t, err)
 	s, err := store.Open(always, d)
 	need(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"strongroom/internal/ledger"
 	"strongroom/store/kv"
 )
 
@@ -16,6 +17,7 @@ type controlChange struct {
 	check   func(tx kv.ReadTx) error // what else must hold; nil: nothing
 	also    func(tx kv.Tx)
 	publish func(next *catalog)
+	notes   []ledger.Note // what a restore must not undo
 }
 
 // change carries a change out: it is audited as intended, written in one
@@ -30,6 +32,7 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 			return err
 		}
 	}
+	op.notes = ch.notes
 	err := s.updateSealed(ctx, kv.Interactive, ch.writes, ch.idem, func(tx kv.Tx) error {
 		if ch.check != nil {
 			if err := ch.check(tx); err != nil {
@@ -42,7 +45,7 @@ func (s *Store) change(ctx context.Context, op *operation, ch controlChange) err
 		if ch.also != nil {
 			ch.also(tx)
 		}
-		putOperation(tx, op.id, op.entry.Action, op.entry.Target)
+		op.put(tx, op.entry.Target)
 		return ch.idem.remember(tx, ch.made, s.now())
 	})
 	if err != nil {

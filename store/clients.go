@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
@@ -71,7 +72,16 @@ func (s *Store) clientChange(cat *catalog, c Caller, name string, spec ClientSpe
 	return next, controlChange{
 		writes:  []controlWrite{{kind: kindClient, id: name, replaces: next.version - 1, doc: next.doc}},
 		publish: func(cat *catalog) { s.enrol(cat, next) },
+		notes:   disabledNotes(old, next),
 	}, p.check(next.version - 1)
+}
+
+// disabledNotes tells that a client was disabled by this change.
+func disabledNotes(old, next *client) []ledger.Note {
+	if old == nil || old.doc.Disabled || !next.doc.Disabled {
+		return nil
+	}
+	return []ledger.Note{{Kind: ledger.ClientRevoked, Client: next.doc.UID, Name: next.name, Version: next.version}}
 }
 
 func (s *Store) nextClient(old *client, name string, spec ClientSpec) (*client, error) {
@@ -188,26 +198,35 @@ func (s *Store) DeleteClient(ctx context.Context, c Caller, name string) (err er
 	if err := s.keepAdministrator(s.catalog.Load(), name, nil); err != nil {
 		return err
 	}
-	writes := []controlWrite{{kind: kindClient, id: name, replaces: version}}
-	cl := s.catalog.Load().clients[name]
-	if cl != nil {
-		for id, sec := range cl.secrets {
-			writes = append(writes, controlWrite{kind: kindSecret, id: secretControlID(cl, id), replaces: sec.version})
-		}
+	if cl := s.catalog.Load().clients[name]; cl != nil {
+		ready := clientRemoval(cl)
+		ready.writes[0].replaces = version
+		return s.change(ctx, op, ready)
 	}
 	return s.change(ctx, op, controlChange{
+		writes:  []controlWrite{{kind: kindClient, id: name, replaces: version}},
+		publish: func(cat *catalog) { delete(cat.damaged, kindClient+"\x00"+name) },
+	})
+}
+
+// clientRemoval makes ready what removes a client with its secrets.
+func clientRemoval(cl *client) controlChange {
+	writes := []controlWrite{{kind: kindClient, id: cl.name, replaces: cl.version}}
+	for id, sec := range cl.secrets {
+		writes = append(writes, controlWrite{kind: kindSecret, id: secretControlID(cl, id), replaces: sec.version})
+	}
+	return controlChange{
 		writes: writes,
+		notes:  []ledger.Note{{Kind: ledger.ClientRevoked, Client: cl.doc.UID, Name: cl.name, Reason: noteDeleted}},
 		also: func(tx kv.Tx) {
-			if cl != nil {
-				dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))...)
-				dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))...)
-			}
+			dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindSecret, cl.doc.UID.String()+"/"))...)
+			dropControl(tx, keysUnder(tx, kv.Control, controlKey(kindUse, cl.doc.UID.String()+"/"))...)
 		},
 		publish: func(cat *catalog) {
-			delete(cat.clients, name)
-			delete(cat.damaged, kindClient+"\x00"+name)
+			delete(cat.clients, cl.name)
+			delete(cat.damaged, kindClient+"\x00"+cl.name)
 		},
-	})
+	}
 }
 
 // keysUnder returns every key that begins with prefix: for ranges that are

@@ -11,6 +11,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/internal/schema"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
@@ -327,23 +328,30 @@ func (s *Store) DeleteCollection(ctx context.Context, c Caller, ref CollectionRe
 	if coll == nil {
 		return fmt.Errorf("collection: %w", ErrNotFound)
 	}
-	changed := in.changed()
-	changed.generation.epoch++
-	delete(changed.collections, ref.Collection)
-	doc := purgeDoc{Collection: ref.Integration + "/" + ref.Collection, Integration: in.doc.UID, CreatedAt: s.now().UTC()}
-	err = s.change(ctx, op, controlChange{
-		writes: []controlWrite{
-			{kind: kindCollection, id: collectionID(in, ref.Collection), replaces: coll.version},
-			{kind: kindPurge, id: coll.doc.UID.String(), doc: doc},
-		},
-		also: func(tx kv.Tx) { putGeneration(tx, in.doc.UID, changed.generation) },
-		publish: func(cat *catalog) {
-			cat.replaceIntegration(changed)
-			cat.purges[coll.doc.UID] = &purge{doc: doc, version: 1}
-		},
-	})
+	err = s.change(ctx, op, s.collectionRemoval(in, coll))
 	if err == nil {
 		s.wake()
 	}
 	return err
+}
+
+// collectionRemoval makes ready what removes a collection.
+func (s *Store) collectionRemoval(in *integration, coll *collection) controlChange {
+	changed := in.changed()
+	changed.generation.epoch++
+	delete(changed.collections, coll.name)
+	name := in.name + "/" + coll.name
+	doc := purgeDoc{Collection: name, Integration: in.doc.UID, CreatedAt: s.now().UTC()}
+	return controlChange{
+		writes: []controlWrite{
+			{kind: kindCollection, id: collectionID(in, coll.name), replaces: coll.version},
+			{kind: kindPurge, id: coll.doc.UID.String(), doc: doc},
+		},
+		notes: []ledger.Note{{Kind: ledger.CollectionDeleted, Integration: in.doc.UID, Collection: coll.doc.UID, Name: name}},
+		also:  func(tx kv.Tx) { putGeneration(tx, in.doc.UID, changed.generation) },
+		publish: func(cat *catalog) {
+			cat.replaceIntegration(changed)
+			cat.purges[coll.doc.UID] = &purge{doc: doc, version: 1}
+		},
+	}
 }

@@ -37,6 +37,8 @@ const (
 	kindApproval    = "approval"    // id: approval id
 	kindBreakGlass  = "break-glass" // id: "last"
 	kindAttestKey   = "attest-key"  // id: key hash
+	kindLedger      = "ledger"      // id: "mark"
+	kindBackup      = "backup"      // id: "verified"
 	// and kindKeys, and the kinds of rows: see RowKind
 )
 
@@ -231,13 +233,21 @@ var errStaleSystem = fmt.Errorf("%w: the keys of the system", errStale)
 // Layout:
 //
 //	01 | action | 00 | what
-func putOperation(tx kv.Tx, id uid.UID, action, what string) {
-	b := make([]byte, 0, 2+len(action)+len(what))
+//	02 | action | 00 | what | 00 | JSON array of notes
+//
+// The notes are those that the ledger of erasures gets after the commit: when
+// the process ends before, they are found here.
+func (op *operation) put(tx kv.Tx, what string) {
+	b := make([]byte, 0, 2+len(op.entry.Action)+len(what))
 	b = append(b, 1)
-	b = append(b, action...)
+	b = append(b, op.entry.Action...)
 	b = append(b, 0)
 	b = append(b, what...)
-	tx.Put(kv.Operations, bytes.Clone(id[:]), b)
+	if len(op.notes) > 0 {
+		b[0] = 2
+		b = append(append(b, 0), encodeNotes(op.notes)...)
+	}
+	tx.Put(kv.Operations, bytes.Clone(op.id[:]), b)
 }
 
 // openControl opens every value of a kind and hands its document to load.

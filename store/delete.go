@@ -9,6 +9,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/store/kv"
 )
 
@@ -122,7 +123,8 @@ func (s *Store) expungeIn(tx kv.Tx, op *operation, coll *collection, id string) 
 		return err
 	}
 	t.add(tx, coll.doc.UID)
-	putOperation(tx, op.id, op.entry.Action, coll.doc.UID.String()+"/"+id)
+	op.notes = []ledger.Note{erasedNote(tx, coll.doc.UID, id)}
+	op.put(tx, coll.doc.UID.String()+"/"+id)
 	return nil
 }
 
@@ -177,6 +179,7 @@ func (w *write) commitState(tx kv.Tx, pre Precondition, edit func(scope, *state,
 	if erase {
 		err = w.s.expungeIn(tx, w.op, coll, w.id)
 	} else {
+		w.op.notes = nil // of a try that was undone
 		next.operation, next.sequence = w.op.id, nextSequence(tx, 1)
 		putState(tx, coll.doc.UID, w.id, f, next, w.s.changeTime(now))
 		var t tally

@@ -149,7 +149,7 @@ const endedGrace = 2 * time.Minute
 // endToken remembers a revoked access token, on the disk first.
 func (s *Store) endToken(ctx context.Context, op *operation, id string, owner uid.UID, expires time.Time) error {
 	doc := endedDoc{Owner: owner, ExpiresAt: expires.Add(endedGrace).UTC()}
-	err := s.writeEnded(ctx, id, doc, func(tx kv.Tx) { putOperation(tx, op.id, op.entry.Action, op.entry.Target) })
+	err := s.writeEnded(ctx, id, doc, func(tx kv.Tx) { op.put(tx, op.entry.Target) })
 	if err != nil && !errors.Is(err, errStale) { // errStale: it was revoked before
 		return engineError(err)
 	}

@@ -50,6 +50,10 @@ var (
 	// ErrAuditUnavailable comes when the audit log cannot be written: what
 	// cannot be audited is not done.
 	ErrAuditUnavailable = errors.New("the audit log cannot be written")
+	// ErrLedgerUnavailable comes when something was erased or revoked, and the
+	// ledger that lets no restore undo it could not be written. It is written
+	// as soon as that works again; the erasure itself stands.
+	ErrLedgerUnavailable = errors.New("it was done, but the ledger of erasures cannot be written: a restore could undo it until then")
 	// ErrNotPersisted comes when a write failed and nothing of it was stored.
 	ErrNotPersisted = errors.New("the write failed and was not stored")
 	// ErrOutcomeUnknown comes when a write failed and it could not be found

@@ -132,6 +132,8 @@ var planeKinds = []struct {
 	{kindBreakGlass, readKind[breakGlassDoc](kindBreakGlass)},
 	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
 	{kindKeys, (*planeReader).keyHistory},
+	{kindLedger, readKind[ledgerMark](kindLedger)},
+	{kindBackup, readKind[KnownBackup](kindBackup)},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},

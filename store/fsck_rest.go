@@ -172,9 +172,16 @@ func (f *fsck) idempotency(tx kv.ReadTx, key, value []byte) []Damage {
 	return nil
 }
 
+// readable reports whether a value of the Operations table has the layout that
+// operation.put draws.
+func readable(value []byte) bool {
+	_, err := decodeNotes(value)
+	return err == nil
+}
+
 // operation judges an entry of the Operations table.
 func (f *fsck) operation(_ kv.ReadTx, key, value []byte) []Damage {
-	if len(key) != len(uid.Zero) || len(value) == 0 || value[0] != 1 || bytes.IndexByte(value, 0) < 2 {
+	if len(key) != len(uid.Zero) || len(value) == 0 || bytes.IndexByte(value, 0) < 2 || !readable(value) {
 		return []Damage{{damagedOther, fmt.Sprintf("operation %x", key), "it has not the layout that it should have"}}
 	}
 	return nil

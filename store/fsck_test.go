@@ -48,7 +48,7 @@ func TestFsckClean(t *testing.T) {
 }
 
 // alone are the kinds of control values that nothing refers to.
-var alone = []string{"role", "signing-key", "attest-key", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count",
+var alone = []string{"role", "signing-key", "attest-key", "ledger", "backup", "secret", "issuer", "secret-use", "ended-token", "change", "approval", "break-glass", "limit", "limit-count",
 	"rotation", "rotation-part", "schedule", "schedule-run", "erasure", "keys"}
 
 // unseen names what fsck can't see from the disk alone, by table and what was

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
 	"strongroom/vaultkeys"
@@ -240,6 +241,7 @@ func (s *Store) removalOf(in *integration) controlChange {
 	}
 	return controlChange{
 		writes: writes,
+		notes:  []ledger.Note{{Kind: ledger.Destroyed, Integration: in.doc.UID, Name: in.name}},
 		also: func(tx kv.Tx) {
 			for _, k := range readKeysets(tx, in.doc.UID) {
 				tx.Delete(kv.Keysets, keysetKey(in.doc.UID, k))

@@ -7,6 +7,7 @@ import (
 
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/internal/limits"
 	"strongroom/internal/uid"
 )
@@ -21,7 +22,8 @@ type operation struct {
 	start   time.Time
 	entry   audit.Entry
 	intends bool
-	counted bool // under way in the store's foreground
+	counted bool          // under way in the store's foreground
+	notes   []ledger.Note // what the ledger of erasures is to hold once this is stored
 }
 
 // target is what an operation is about.
@@ -82,6 +84,7 @@ func (op *operation) end(err error) error {
 	if op.intends {
 		op.entry.Phase = audit.Outcome
 	}
+	err = op.s.keepNotes(op, err)
 	now := op.s.now()
 	op.entry.Duration = now.Sub(op.start)
 	op.entry.Outcome, op.entry.Code = outcome(err)
@@ -187,6 +190,7 @@ var codes = []struct {
 	{ErrOutcomeUnknown, "outcome_unknown"},
 	{ErrCursor, "invalid_cursor"},
 	{ErrBusy, "busy"},
+	{ErrLedgerUnavailable, "ledger_unavailable"},
 	{limits.ErrExposure, "exposure_exhausted"},
 }
 

@@ -31,7 +31,11 @@ const (
 // fits: a restore that was interrupted or refused leaves a file that no Open
 // takes for a store, and that no second Restore goes on with. It has to be
 // deleted.
-func Restore(ctx context.Context, d Deps, r io.Reader, identities []age.Identity) (BackupInfo, error) {
+//
+// With a ledger of erasures, a backup that it shows to be behind is an
+// ErrRollback unless the options accept that; Open then erases and revokes again
+// what was erased and revoked since.
+func Restore(ctx context.Context, d Deps, r io.Reader, identities []age.Identity, o RestoreOptions) (BackupInfo, error) {
 	s := bare(d)
 	if err := s.engine.View(ctx, refuseOccupied); err != nil {
 		return BackupInfo{}, engineError(err)
@@ -45,12 +49,22 @@ func Restore(ctx context.Context, d Deps, r io.Reader, identities []age.Identity
 	}
 	domains := envelope.NewDomains(b.store, d.Keys, fixedKeysets(b.keysets), envelope.Options{Deadline: fsckDeadline})
 	defer domains.Close()
+	s.id = b.store
+	if s.ledger != nil {
+		if err := s.verifyLedger(ctx); err != nil {
+			return BackupInfo{}, fmt.Errorf("nothing was restored: %w", err)
+		}
+	}
 	system, err := domains.System(ctx)
 	if err != nil {
-		return BackupInfo{}, fmt.Errorf("nothing was restored: the keys of this backup cannot be had from %s: %w", d.Keys.Name(), keyError(err))
+		why := s.keysGone(uid.Zero)
+		if why != "" {
+			why = ": " + why
+		}
+		return BackupInfo{}, fmt.Errorf("nothing was restored: the keys of this backup cannot be had from %s%s: %w", d.Keys.Name(), why, keyError(err))
 	}
 	l := &load{s: s, b: b}
-	if err := l.run(ctx, system); err != nil {
+	if err := l.run(ctx, system, o); err != nil {
 		return BackupInfo{}, fmt.Errorf("the restore did not finish; what it wrote is no store and has to be deleted: %w", err)
 	}
 	s.auditRestore(b)
@@ -79,9 +93,11 @@ type load struct {
 	batch  []kv.Entry
 	size   int
 	marker []byte // what makes the file a store; written last
+
+	forgetMark bool // the ledger is not the one that the backup knows, and that was accepted
 }
 
-func (l *load) run(ctx context.Context, system *envelope.System) error {
+func (l *load) run(ctx context.Context, system *envelope.System, o RestoreOptions) error {
 	for {
 		e, err := l.b.next()
 		if err == io.EOF {
@@ -98,6 +114,9 @@ func (l *load) run(ctx context.Context, system *envelope.System) error {
 		return err
 	}
 	if err := l.authentic(system); err != nil {
+		return err
+	}
+	if err := l.checkLedger(ctx, system, o); err != nil {
 		return err
 	}
 	return engineError(l.s.engine.Update(ctx, kv.Bulk, len(l.marker)+64, l.finish))
@@ -151,6 +170,9 @@ func (l *load) authentic(system *envelope.System) error {
 func (l *load) finish(tx kv.Tx) error {
 	if l.marker == nil || !bytes.Equal(tx.Get(kv.Meta, metaStore), l.b.store[:]) {
 		return badBackup("it holds no store, or another one than it says", nil)
+	}
+	if l.forgetMark {
+		dropControl(tx, controlKey(kindLedger, markID))
 	}
 	tx.Put(kv.Meta, metaFormat, l.marker)
 	return nil

@@ -59,7 +59,7 @@ type LostReport struct {
 // replace. An integration that does not open is told in the report; a backup
 // that cannot be restored is an error. What it opens is audited.
 func CheckBackup(ctx context.Context, d Deps, r io.Reader, identities []age.Identity, live *Store) (CheckReport, error) {
-	info, err := Restore(ctx, d, r, identities)
+	info, err := Restore(ctx, d, r, identities, RestoreOptions{})
 	if err != nil {
 		return CheckReport{}, err
 	}

@@ -18,7 +18,7 @@ func TestRestoreRefusals(t *testing.T) {
 	r.fill(t)
 	file, _ := backedUp(t, r, store.BackupOptions{})
 	present := r.engine.clone()
-	if _, err := store.Restore(always, r.deps, bytes.NewReader(file), nil); !errors.Is(err, store.ErrExists) {
+	if _, err := store.Restore(always, r.deps, bytes.NewReader(file), nil, store.RestoreOptions{}); !errors.Is(err, store.ErrExists) {
 		t.Errorf("over a store: %v", err)
 	}
 	if !same(present, r.engine) {
@@ -29,7 +29,7 @@ func TestRestoreRefusals(t *testing.T) {
 		d := r.deps
 		engine := newMemory()
 		d.Engine, d.Keys = engine, keys
-		_, err := store.Restore(always, d, bytes.NewReader(file), nil)
+		_, err := store.Restore(always, d, bytes.NewReader(file), nil, store.RestoreOptions{})
 		if err == nil || !strings.Contains(err.Error(), "nothing was restored") || len(engine.entries()) != 0 {
 			t.Errorf("%s: %v, and %d entries written", name, err, len(engine.entries()))
 		}
@@ -48,7 +48,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	d := r.deps
 	engine := &stopping{memory: newMemory(), after: 1}
 	d.Engine = engine
-	if _, err := store.Restore(always, d, bytes.NewReader(file), nil); !errors.Is(err, errStopped) || !strings.Contains(err.Error(), "deleted") {
+	if _, err := store.Restore(always, d, bytes.NewReader(file), nil, store.RestoreOptions{}); !errors.Is(err, errStopped) || !strings.Contains(err.Error(), "deleted") {
 		t.Errorf("got %v", err)
 	}
 	if len(engine.entries()) == 0 {
@@ -56,7 +56,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	}
 	noStore(t, r, engine.memory)
 	d.Engine = engine.memory
-	if _, err := store.Restore(always, d, bytes.NewReader(file), nil); !errors.Is(err, store.ErrConflict) {
+	if _, err := store.Restore(always, d, bytes.NewReader(file), nil, store.RestoreOptions{}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a second restore: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/kv"
@@ -107,6 +108,8 @@ func (r *rich) fill(t testing.TB) {
 	need(t, err)
 	r.fillLimits(t)
 	r.fillGovernance(t)
+	r.fillLedger(t)
+	r.fillBackup(t)
 	r.fillRows(t)
 }
 
@@ -122,6 +125,28 @@ func (r *rich) fillRows(t testing.TB) {
 	need(t, err)
 	_, err = r.AddKeysets(always, store.Internal("rotate"), domains[1], []envelope.Purpose{envelope.PurposeWrapping})
 	need(t, err)
+}
+
+// fillBackup has a backup confirmed.
+func (r *rich) fillBackup(t testing.TB) {
+	t.Helper()
+	info, err := r.Backup(always, anyone(), io.Discard, store.BackupOptions{})
+	need(t, err)
+	_, err = r.ConfirmBackup(always, anyone(), info.Sequence, info.SHA256)
+	need(t, err)
+}
+
+// fillLedger has the store know a ledger.
+func (r *rich) fillLedger(t testing.TB) {
+	t.Helper()
+	l, err := ledger.Open(t.TempDir())
+	need(t, err)
+	defer l.Close()
+	d := r.deps
+	d.Ledger = l
+	s, err := store.Open(always, d)
+	need(t, err)
+	need(t, s.Close())
 }
 
 // fillLimits has a budget, of which something is used.

@@ -176,7 +176,7 @@ func (p *put) write() {
 	if p.delta.Rewrapped+p.delta.Resealed+p.delta.Reindexed == 0 {
 		return
 	}
-	putOperation(p.tx, p.w.op.id, p.w.op.entry.Action, p.w.op.entry.Target)
+	p.w.op.put(p.tx, p.w.op.entry.Target)
 	for i := 0; i < len(p.c.items); {
 		i = p.writeFrom(i)
 	}

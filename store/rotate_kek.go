@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -202,9 +203,9 @@ func (s *Store) backedUp(ctx context.Context, d KeyDomain) error {
 			last = key.DestroyedAt
 		}
 	}
-	ok, err := s.verifiedBackupAfter(ctx, last)
-	if err == nil && !ok {
-		err = ErrNoBackup
+	err = s.verifiedBackupAfter(ctx, last)
+	if none := (*Conflict)(nil); errors.As(err, &none) {
+		return fmt.Errorf("%w (%s)", ErrNoBackup, none.Detail)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 var errNext = errors.New("store: this step is not there yet")
@@ -11,8 +10,4 @@ var errNext = errors.New("store: this step is not there yet")
 // CoveredBy hands fn every record that a key has covered.
 func (s *Store) CoveredBy(ctx context.Context, c Caller, keyID uint32, fn func(CoveredRecord) error) error {
 	return errNext
-}
-
-func (s *Store) verifiedBackupAfter(ctx context.Context, t time.Time) (bool, error) {
-	return false, errNext
 }

@@ -185,7 +185,7 @@ func (s *Store) updateControl(ctx context.Context, op *operation, writes []contr
 			return err
 		}
 		also(tx)
-		putOperation(tx, op.id, op.entry.Action, op.entry.Target)
+		op.put(tx, op.entry.Target)
 		return nil
 	})
 }

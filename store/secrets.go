@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/internal/secret"
 	"strongroom/store/kv"
 )
@@ -227,6 +228,7 @@ func (s *Store) DeleteSecret(ctx context.Context, c Caller, name, secretID strin
 		writes:  writes,
 		also:    func(tx kv.Tx) { forgetUses(tx, writes) },
 		publish: func(cat *catalog) { s.enrol(cat, cl.withSecret(secretID, nil)) },
+		notes:   []ledger.Note{{Kind: ledger.SecretRevoked, Client: cl.doc.UID, Name: name, Secret: secretID}},
 	})
 }
 

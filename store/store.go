@@ -15,6 +15,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
 	"strongroom/vaultkeys"
@@ -33,6 +34,12 @@ type Deps struct {
 	Signing SigningSchedule
 	// Counting counts by the limits that the store keeps; nil: nothing does.
 	Counting Counting
+	// Ledger holds, outside of the engine, what a restore must not undo. Nil:
+	// nothing does.
+	Ledger *ledger.Ledger
+	// RenewLedger is why a ledger that is not the one that the store has seen
+	// may take its place; empty: such a one is refused.
+	RenewLedger string
 }
 
 // Limits bound what a store holds. Zero values mean the defaults.
@@ -86,6 +93,11 @@ type Store struct {
 	signing    SigningSchedule
 	usesMu     sync.Mutex // held while last uses are written
 	counting   Counting
+	ledger     *ledger.Ledger // nil: there is none
+	reapplied  Reapplied
+	lastBackup atomic.Pointer[KnownBackup]
+	marked     ledgerMark  // guarded by controlMu
+	unnoted    atomic.Bool // the ledger may lack what the Operations table has
 
 	countsKept  map[string]keptCounts // guarded by controlMu
 	countsSaved atomic.Int64          // when the counts of limits were, unix nanoseconds
@@ -181,7 +193,11 @@ func Open(ctx context.Context, d Deps) (*Store, error) {
 	leases := d.Leases
 	leases.OnEvent = s.keyEvent
 	s.domains = envelope.NewDomains(s.id, s.keys, s, leases)
-	if err := s.load(ctx); err != nil {
+	err := s.load(ctx)
+	if err == nil && s.ledger != nil {
+		err = s.openLedger(ctx, d.RenewLedger)
+	}
+	if err != nil {
 		s.domains.Close()
 		return nil, err
 	}
@@ -198,7 +214,7 @@ func (s *Store) Close() error {
 func bare(d Deps) *Store {
 	s := &Store{
 		engine: d.Engine, keys: d.Keys, audit: d.Audit, logger: d.Logger, now: d.Now,
-		limits: d.Limits.withDefaults(), signing: d.Signing.withDefaults(), counting: d.Counting, background: make(chan struct{}, 1),
+		limits: d.Limits.withDefaults(), signing: d.Signing.withDefaults(), counting: d.Counting, ledger: d.Ledger, background: make(chan struct{}, 1),
 	}
 	if s.logger == nil {
 		s.logger = slog.Default()

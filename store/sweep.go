@@ -51,6 +51,7 @@ func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 		s.sweepCounts(ctx),
 		s.sweepRecounts(ctx),
 		s.backfill(ctx),
+		s.sweepLedger(ctx),
 	)
 	return stats, err
 }

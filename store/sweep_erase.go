@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"strongroom/internal/access"
+	"strongroom/internal/ledger"
 	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
@@ -118,13 +118,15 @@ type eraser struct {
 	tx         kv.Tx
 	collection uid.UID
 	stats      *SweepStats
-	erased     []string
+	erased     []ledger.Record
 }
 
 // note stores, under the operation's id, which records it erased.
 func (e *eraser) note(op *operation) {
+	op.notes = nil // of a try that was undone
 	if len(e.erased) > 0 {
-		putOperation(e.tx, op.id, "erase", e.collection.String()+"/"+strings.Join(e.erased, ","))
+		op.notes = []ledger.Note{{Kind: ledger.Erased, Collection: e.collection, Records: e.erased}}
+		op.put(e.tx, e.collection.String())
 	}
 }
 
@@ -137,7 +139,7 @@ func (e *eraser) record(key []byte) {
 	var t tally
 	if expunge(e.tx, e.collection, id, &t) == nil {
 		t.add(e.tx, e.collection)
-		e.erased = append(e.erased, id)
+		e.erased = append(e.erased, ledger.Record{ID: id, Revision: counter(e.tx, e.collection, counterFloor)})
 		e.stats.Erased++
 	}
 }

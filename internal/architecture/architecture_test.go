@@ -15,6 +15,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/secret":   {},
 	"strongroom/internal/strict":   {},
 	"strongroom/internal/attest":   {"strongroom/internal/secret"},
+	"strongroom/internal/ledger":   {"strongroom/internal/uid"},
 	"strongroom/internal/schema":   {},
 	"strongroom/internal/jwks":     {},
 	"strongroom/internal/outbound": {},

@@ -22,6 +22,8 @@ import (
 type Backup struct {
 	From       io.Reader
 	Identities []age.Identity // for one that is sealed with age
+	// AcceptRollback is why a store is set back behind what its ledger tells.
+	AcceptRollback string
 }
 
 // Restore makes a store of a backup, where there is none. The store appears
@@ -57,7 +59,7 @@ func restoreAt(ctx context.Context, path string, c config.Config, logger *slog.L
 	if err := base.createEngine(path, logger); err != nil {
 		return info, err
 	}
-	if info, err = store.Restore(ctx, base.deps(c, logger), b.From, b.Identities); err != nil {
+	if info, err = store.Restore(ctx, base.deps(c, logger), b.From, b.Identities, store.RestoreOptions{AcceptRollback: b.AcceptRollback}); err != nil {
 		return info, err
 	}
 	if base.Store, err = store.Open(ctx, base.deps(c, logger)); err != nil {
