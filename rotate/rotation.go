@@ -100,10 +100,11 @@ func (r *rotation) state() (State, string) {
 		case p.doc.Step.ended():
 			continue
 		case p.doc.Failed:
-			failed++
-			why = p.doc.String() + ": " + p.doc.Detail
+			if failed++; failed == 1 {
+				why = p.doc.String() + ": " + p.doc.Detail
+			}
 		case p.waiting != "":
-			if waits++; failed == 0 {
+			if waits++; waits == 1 && failed == 0 {
 				why = p.doc.String() + ": " + p.waiting
 			}
 		default:
@@ -152,7 +153,11 @@ func (r *rotation) progress(now time.Time) Progress {
 		}
 		c := &p.doc.Counts
 		out.Total += c.Total
-		out.Done += min(c.moved(), c.Total)
+		if p.doc.Scan != nil {
+			out.Done += c.Total // what was not moved was erased
+		} else {
+			out.Done += min(c.moved(), c.Total)
+		}
 	}
 	if state, _ := r.state(); !state.Ended() {
 		out.Left = out.Total - out.Done
