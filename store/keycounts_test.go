@@ -179,7 +179,7 @@ func TestAStoreOfFormat1(t *testing.T) {
 	file, err := os.Open("testdata/format1/store.backup")
 	need(t, err)
 	defer file.Close()
-	_, err = store.Restore(always, d, file, nil)
+	_, err = store.Restore(always, d, file, nil, store.RestoreOptions{})
 	need(t, err)
 	s := open(t, d)
 	r.Store = s
