@@ -88,6 +88,7 @@ func (c *Config) Check() error {
 	if c.CompactEvery != 0 {
 		k.between("compact_every", c.CompactEvery, Duration(time.Minute), Duration(365*24*time.Hour))
 	}
+	k.between("erasure.promise", c.Erasure.Promise, Duration(time.Hour), Duration(10*365*24*time.Hour))
 	k.oneOf("two_person", c.TwoPerson, On, Off)
 	k.oneOf("trusted_proxy_header", c.TrustedProxyHeader, "x-forwarded-for", "forwarded")
 	k.narrow("trusted_proxies", c.TrustedProxies)
@@ -218,7 +219,6 @@ func (c *Config) checkRotation(k *checker) {
 	k.between("rotation.cryptoperiods.kek", p.KEK, day, 3650*day)
 	k.between("rotation.cryptoperiods.wrapping", p.Wrapping, day, 3650*day)
 	k.between("rotation.cryptoperiods.index", p.Index, day, 3650*day)
-	k.between("erasure.promise", c.Erasure.Promise, day, 365*day)
 	if c.LedgerDir != "" && within(c.DataDir, c.LedgerDir) {
 		k.fail("ledger_dir", "must not lie in data_dir: it is there for when that is put back as it was")
 	}
