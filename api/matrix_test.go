@@ -143,7 +143,8 @@ var entrances = []entrance{
 	{method: "DELETE", route: "/v1/schedules/{schedule}", open: operators, want: []int{204}},
 	{method: "GET", route: "/v1/keys", open: operators, want: []int{200}},
 	{method: "GET", route: "/v1/keys/{key}/records", open: operators, want: []int{200, 404}},
-	{method: "POST", route: "/v1/backups", open: []string{operator}, want: []int{200}},
+	{method: "POST", route: "/v1/backups", open: operators, want: []int{200}},
+	{method: "POST", route: "/v1/backups:confirm", body: `{"sequence":1,"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}`, open: operators, want: []int{409}},
 
 	{method: "POST", route: "/oauth2/token", body: "grant_type=password", media: mediaForm, open: everyone, want: []int{400, 401}},
 	{method: "POST", route: "/oauth2/introspect", body: "token={tag}", media: mediaForm, open: everyone, want: []int{401}},

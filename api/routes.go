@@ -218,6 +218,7 @@ func (s *Server) accessRoutes(r *mux.Router) {
 	s.governanceRoutes(r, prefix)
 	s.keyRoutes(r, prefix)
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
+	s.add(r, prefix, "/backups:confirm", endpoint{method: "POST", run: s.confirmBackup, body: mediaJSON, rule: unkeyed})
 }
 
 // governanceRoutes adds what a second person decides about.
