@@ -22,6 +22,7 @@ func operations() []operation {
 	all = append(all, governanceOperations()...)
 	all = append(all, rotationOperations()...)
 	all = append(all, keyOperations()...)
+	all = append(all, erasureOperations()...)
 	return withWaiting(append(all, otherOperations()...))
 }
 
