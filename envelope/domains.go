@@ -183,10 +183,11 @@ func (d *Domains) insert(h *held) {
 	d.held.Store(&next)
 }
 
-// opened is what a domain opens to: one of the two.
+// opened is what a domain opens to: a domain or a system.
 type opened struct {
 	domain *Domain
 	system *System
+	all    []generation // what it was opened from
 }
 
 func (d *Domains) fetch(ctx context.Context, integration uid.UID) (opened, error) {
@@ -201,12 +202,17 @@ func (d *Domains) fetch(ctx context.Context, integration uid.UID) (opened, error
 	if err != nil {
 		return opened{}, err
 	}
+	return d.assemble(integration, all)
+}
+
+// assemble makes a domain of its opened keysets.
+func (d *Domains) assemble(integration uid.UID, all []generation) (opened, error) {
 	if integration.IsZero() {
 		s, err := newSystem(d.store, all)
-		return opened{system: s}, err
+		return opened{system: s, all: all}, err
 	}
 	m, err := newDomain(d.store, integration, all)
-	return opened{domain: m}, err
+	return opened{domain: m, all: all}, err
 }
 
 // held is a domain in memory.

@@ -50,7 +50,7 @@ func (d *Domains) letGo(h *held, g *grant, now time.Time) {
 	if g.failing == nil || !h.integration.IsZero() && !h.usedSince(now.Add(-d.o.Lease)) {
 		d.remove(h.integration)
 	}
-	expired := g.failing != nil && g.keys != opened{}
+	expired := g.failing != nil && g.keys.all != nil
 	next := *g
 	next.keys = opened{}
 	h.grant.Store(&next)

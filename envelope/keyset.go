@@ -118,6 +118,7 @@ type generation struct {
 	number  uint32
 	handle  *keyset.Handle
 	state   KeyState
+	blob    []byte // as it is stored
 }
 
 // unwrapKeysets opens all keysets of a domain with one call of the key
@@ -138,7 +139,7 @@ func unwrapKeysets(ctx context.Context, keys vaultkeys.Wrapper, store, integrati
 		if err != nil {
 			return nil, damagedKeyset(nil)
 		}
-		opened[i] = generation{s.Purpose, s.Generation, h, s.State}
+		opened[i] = generation{s.Purpose, s.Generation, h, s.State, s.Blob}
 	}
 	slices.SortFunc(opened, func(a, b generation) int { return cmp.Compare(b.number, a.number) })
 	return opened, nil

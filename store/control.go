@@ -128,7 +128,7 @@ func (s *Store) withSystem(ctx context.Context, fn func() error) error {
 			return fmt.Errorf("%w: the keys of the system are not those that are said to be in force", ErrIntegrity)
 		}
 		s.stats.stale.Add(1)
-		if err := s.domains.Refresh(ctx, uid.Zero); err != nil {
+		if err := s.domains.Restate(ctx, uid.Zero); err != nil {
 			return keyError(err)
 		}
 	}

@@ -109,7 +109,7 @@ func (w *write) judging(ctx context.Context, try int) (*envelope.Domain, error) 
 	}
 	in := w.sc.collection.integration.doc.UID
 	if try > 0 {
-		if err := w.s.domains.Refresh(ctx, in); err != nil {
+		if err := w.s.domains.Restate(ctx, in); err != nil {
 			return nil, keyError(err)
 		}
 	}

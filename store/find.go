@@ -140,7 +140,7 @@ func (s *Store) view(ctx context.Context, in *integration, fn func(tx kv.ReadTx,
 		case !stale && (try > 0 || !errors.Is(err, errUnknownKey)):
 			return engineError(err)
 		}
-		if err := s.domains.Refresh(ctx, in.doc.UID); err != nil {
+		if err := s.domains.Restate(ctx, in.doc.UID); err != nil {
 			return keyError(err)
 		}
 	}

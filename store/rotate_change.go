@@ -55,7 +55,7 @@ func (s *Store) changeKeys(ctx context.Context, c Caller, action string, d KeyDo
 	if err := s.changeKeysOnce(ctx, op, d, writes, plan); err != nil {
 		return err
 	}
-	return keyError(s.domains.Refresh(ctx, d.UID))
+	return keyError(s.domains.Restate(ctx, d.UID))
 }
 
 // startKeys makes the operation of an act on the keys of a domain.
@@ -106,7 +106,7 @@ func (s *Store) planFor(ctx context.Context, d KeyDomain) (*keyPlan, error) {
 	}
 	refs, err := s.openKeys(ctx, d)
 	if err == nil && len(refs) != len(p.was.keysets) {
-		if err = keyError(s.domains.Refresh(ctx, d.UID)); err == nil {
+		if err = keyError(s.domains.Restate(ctx, d.UID)); err == nil {
 			refs, err = s.openKeys(ctx, d)
 		}
 	}

@@ -61,7 +61,7 @@ func (c *chunk) after(part *chunk) *chunk {
 func (w *Sweeper) prepare(ctx context.Context, from position, size, workers int) *chunk {
 	c, err := w.read(ctx, from, size, workers)
 	if err == nil && c.unknown() {
-		if err = keyError(w.s.domains.Refresh(ctx, w.d.UID)); err == nil {
+		if err = keyError(w.s.domains.Restate(ctx, w.d.UID)); err == nil {
 			c, err = w.read(ctx, from, size, workers)
 		}
 	}

@@ -136,7 +136,7 @@ func (w *Sweeper) step(ctx context.Context, b Budget, rows func(SweepDelta) []Ro
 		if _, err := w.s.catalog.Load().domainOf(w.d); err != nil {
 			return SweepDelta{}, err
 		}
-		if err := w.s.domains.Refresh(ctx, w.d.UID); err != nil {
+		if err := w.s.domains.Restate(ctx, w.d.UID); err != nil {
 			return SweepDelta{}, keyError(err)
 		}
 	}

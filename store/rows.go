@@ -215,7 +215,7 @@ func (s *Store) viewSystem(ctx context.Context, fn func(tx kv.ReadTx, system *en
 		if try > 0 || !errors.Is(err, errUnknownKey) {
 			return engineError(err)
 		}
-		if err := s.domains.Refresh(ctx, uid.Zero); err != nil {
+		if err := s.domains.Restate(ctx, uid.Zero); err != nil {
 			return keyError(err)
 		}
 	}

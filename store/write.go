@@ -65,7 +65,7 @@ func (w *write) renewClaim(ctx context.Context, err error) error {
 	if !errors.Is(err, errStaleSystem) {
 		return nil
 	}
-	if err := w.s.domains.Refresh(ctx, uid.Zero); err != nil {
+	if err := w.s.domains.Restate(ctx, uid.Zero); err != nil {
 		return keyError(err)
 	}
 	return w.claim.renew(ctx)
@@ -83,7 +83,7 @@ func finalError(err error) error {
 func (w *write) refresh(ctx context.Context, try int) error {
 	if try > 0 {
 		w.s.awaitChange()
-		if err := w.s.domains.Refresh(ctx, w.sc.collection.integration.doc.UID); err != nil {
+		if err := w.s.domains.Restate(ctx, w.sc.collection.integration.doc.UID); err != nil {
 			return keyError(err)
 		}
 	}
