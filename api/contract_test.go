@@ -200,6 +200,8 @@ func (c *contract) checkMedia(pointer, kind string, body []byte) error {
 		return nil
 	case strings.HasSuffix(kind, "ndjson"):
 		texts = bytes.Split(bytes.TrimSpace(body), []byte("\n"))
+	case kind == mediaEvents:
+		texts = documentsOf(body)
 	}
 	for _, text := range texts {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
@@ -211,6 +213,17 @@ func (c *contract) checkMedia(pointer, kind string, body []byte) error {
 		}
 	}
 	return nil
+}
+
+// documentsOf returns the documents of a stream of events.
+func documentsOf(body []byte) (texts [][]byte) {
+	for _, event := range bytes.Split(body, []byte("\n\n")) {
+		name, data, _ := bytes.Cut(event, []byte("\ndata: "))
+		if string(name) == "event: progress" || string(name) == "event: end" {
+			texts = append(texts, data)
+		}
+	}
+	return texts
 }
 
 // checkRequest validates a request that was accepted.

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"strongroom/rotate"
 )
 
 const (
@@ -20,6 +23,7 @@ const (
 	mediaNDJSON = "application/x-ndjson"
 	mediaForm   = "application/x-www-form-urlencoded"
 	mediaBytes  = "application/octet-stream"
+	mediaText   = "text/plain; charset=utf-8"
 )
 
 // maxDepth bounds how deep the values of a body are nested.
@@ -212,6 +216,12 @@ func semanticDetail(err *json.SemanticError) string {
 	}
 	if err.GoType == nil {
 		return "has the wrong type"
+	}
+	switch err.GoType {
+	case reflect.TypeFor[rotate.Span]():
+		return "must be a duration of whole seconds, such as 36h"
+	case reflect.TypeFor[time.Time]():
+		return "must be a time such as 2026-01-31T12:00:00Z"
 	}
 	switch err.GoType.Kind() {
 	case reflect.String:

@@ -29,9 +29,14 @@ var (
 	withToken  = actors[1:]
 	describers = []string{reader, writer, owner, administrator, operator, auditor}
 	managers   = []string{administrator}
-	readers    = []string{reader, owner}
-	writers    = []string{writer, owner}
+	operators  = []string{operator}
+	// keyWatchers may see how rotations stand.
+	keyWatchers = []string{operator, auditor}
+	readers     = []string{reader, owner}
+	writers     = []string{writer, owner}
 )
+
+const aSchedulesBody = `{"rotation":{"integrations":["*"],"depth":"kek"},"every":"720h"}`
 
 const (
 	readerRules = `{"integrations":["acme-*"],"collections":["*"],"actions":["read","list","search","history","export"],"read":{"email":"clear","*":"clear","ssn":"none"},"search":["email"]}`
@@ -122,13 +127,36 @@ var entrances = []entrance{
 	{method: "POST", route: "/v1/approvals/{approval}:approve", open: withToken, want: []int{404}},
 	{method: "POST", route: "/v1/approvals/{approval}:reject", open: withToken, want: []int{404}},
 	{method: "POST", route: "/v1/approvals/{approval}:revoke", open: withToken, want: []int{404}},
-	{method: "POST", route: "/v1/backups", open: []string{operator}, want: []int{200}},
+
+	{method: "POST", route: "/v1/rotations", body: `{"integrations":["acme-*"],"depth":"kek","reason":"{tag}"}`, open: operators, want: []int{201, 409}},
+	{method: "GET", route: "/v1/rotations", open: keyWatchers, want: []int{200}},
+	{method: "GET", route: "/v1/rotations/{rotation}", open: keyWatchers, want: []int{404}},
+	{method: "POST", route: "/v1/rotations/{rotation}:pause", open: operators, want: []int{404}},
+	{method: "POST", route: "/v1/rotations/{rotation}:resume", open: operators, want: []int{404}},
+	{method: "POST", route: "/v1/rotations/{rotation}:cancel", open: operators, want: []int{404}},
+	{method: "POST", route: "/v1/rotations/{rotation}:rollback", open: operators, want: []int{404}},
+	{method: "POST", route: "/v1/rotations/{rotation}:throttle", body: `{"rate":1}`, open: operators, want: []int{404}},
+	{method: "GET", route: "/v1/rotations/{rotation}/report", open: keyWatchers, want: []int{404}},
+	{method: "GET", route: "/v1/schedules", open: keyWatchers, want: []int{200}},
+	{method: "GET", route: "/v1/schedules/{schedule}", open: keyWatchers, want: []int{200}},
+	{method: "PUT", route: "/v1/schedules/{schedule}", body: aSchedulesBody, open: operators, want: []int{200}},
+	{method: "DELETE", route: "/v1/schedules/{schedule}", open: operators, want: []int{204}},
+	{method: "GET", route: "/v1/keys", open: operators, want: []int{200}},
+	{method: "GET", route: "/v1/keys/{key}/records", open: operators, want: []int{200, 404}},
+	{method: "POST", route: "/v1/erasures", body: `{"integration":"acme-1","collection":"customers","record":"no-such-record","level":"E1"}`, open: writers, want: []int{201}},
+	{method: "GET", route: "/v1/erasures", open: keyWatchers, want: []int{200}},
+	{method: "GET", route: "/v1/erasures/{erasure}", open: keyWatchers, want: []int{404}},
+	{method: "POST", route: "/v1/erasures/{erasure}:resume", open: keyWatchers, want: []int{404}},
+	{method: "GET", route: "/v1/erasures/{erasure}/certificate", open: keyWatchers, want: []int{404}},
+	{method: "POST", route: "/v1/backups", open: operators, want: []int{200}},
+	{method: "POST", route: "/v1/backups:confirm", body: `{"sequence":1,"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}`, open: operators, want: []int{409}},
 
 	{method: "POST", route: "/oauth2/token", body: "grant_type=password", media: mediaForm, open: everyone, want: []int{400, 401}},
 	{method: "POST", route: "/oauth2/introspect", body: "token={tag}", media: mediaForm, open: everyone, want: []int{401}},
 	{method: "POST", route: "/oauth2/revoke", body: "token={tag}", media: mediaForm, open: everyone, want: []int{401}},
 	{method: "GET", route: "/.well-known/oauth-authorization-server", open: everyone, want: []int{200}},
 	{method: "GET", route: "/.well-known/jwks.json", open: everyone, want: []int{200}},
+	{method: "GET", route: "/.well-known/attest-keys.json", open: everyone, want: []int{200}},
 	{method: "GET", route: "/livez", open: everyone, want: []int{200}},
 	{method: "GET", route: "/readyz", open: everyone, want: []int{200}},
 	{method: "GET", route: "/openapi.json", open: everyone, want: []int{200}},
@@ -187,7 +215,7 @@ func newMatrix(t *testing.T) *matrix {
 		m.actors[builtin] = m.as(m.signIn(name, made.text("client_secret")))
 	}
 	for _, place := range []string{"acme", "globex", "-"} {
-		m.fixed[place] = m.furnished(place, "{issuer}{limit}")
+		m.fixed[place] = m.furnished(place, "{issuer}{limit}{schedule}")
 	}
 	return m
 }
@@ -200,7 +228,8 @@ func (m *matrix) furnished(place, route string) map[string]string {
 	name := fmt.Sprintf("%s-%d", strings.Trim(place, "-"), m.tags)
 	name = strings.TrimPrefix(name, "-")
 	things := map[string]string{"integration": name, "collection": "customers", "record": "r-1", "field": "email", "role": "role-" + name, "client": "client-" + name,
-		"issuer": "issuer-" + name, "limit": "limit-" + name, "change": "change-" + name, "approval": "approval-" + name}
+		"issuer": "issuer-" + name, "limit": "limit-" + name, "change": "change-" + name, "approval": "approval-" + name,
+		"rotation": "rotation-" + name, "schedule": "schedule-" + name, "erasure": "erasure-" + name, "key": "ffffffff"}
 	m.root.do("PUT", "/v1/roles/role-"+name, `{"rules":[]}`).want(201)
 	m.root.do("PUT", "/v1/clients/client-"+name, `{"roles":[]}`).want(201)
 	things["secret"] = m.root.do("POST", "/v1/clients/client-"+name+"/secrets", `{"ttl":"1h"}`).want(201).text("secret_id")
@@ -209,6 +238,9 @@ func (m *matrix) furnished(place, route string) map[string]string {
 	}
 	if strings.Contains(route, "{limit}") {
 		m.root.do("PUT", "/v1/limits/limit-"+name, `{"per":"client","concurrency":100}`).want(201)
+	}
+	if strings.Contains(route, "{schedule}") {
+		m.root.do("PUT", "/v1/schedules/schedule-"+name, aSchedulesBody).want(201)
 	}
 	if place != "-" {
 		at := "/v1/integrations/" + name

@@ -95,7 +95,7 @@ func (c *call) sendField(f *store.FieldValue, have []string, any bool) error {
 		return c.send(http.StatusOK, mediaBytes, value)
 	case len(f.JSON) > 0 && f.JSON[0] == '"':
 		c.out = append(c.out[:0], unquote(f.JSON)...)
-		return c.send(http.StatusOK, "text/plain; charset=utf-8", c.out)
+		return c.send(http.StatusOK, mediaText, c.out)
 	}
 	return c.send(http.StatusOK, mediaJSON, f.JSON)
 }

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
 	"github.com/gorilla/mux"
 
 	"strongroom/internal/limits"
+	"strongroom/rotate"
+	"strongroom/store"
 )
 
 // resource is a path with its methods. It dispatches on the method itself: the
@@ -138,6 +141,7 @@ func (s *Server) apiRouter() http.Handler {
 	s.add(router, "", "/oauth2/revoke", endpoint{method: "POST", run: s.revoke, body: mediaForm, rule: public})
 	s.add(router, "", "/.well-known/oauth-authorization-server", endpoint{method: "GET", run: s.serverMetadata, rule: public})
 	s.add(router, "", "/.well-known/jwks.json", endpoint{method: "GET", run: s.keySet, rule: public})
+	s.add(router, "", "/.well-known/attest-keys.json", endpoint{method: "GET", run: s.attestKeys, rule: public})
 	s.add(router, "", "/livez", endpoint{method: "GET", run: s.live, rule: public | vital})
 	s.add(router, "", "/readyz", endpoint{method: "GET", run: s.ready, rule: public | vital})
 	s.add(router, "", "/openapi.json", endpoint{method: "GET", run: s.openAPI, rule: public})
@@ -212,7 +216,9 @@ func (s *Server) accessRoutes(r *mux.Router) {
 		endpoint{method: "PUT", run: s.putLimit, body: mediaJSON},
 		endpoint{method: "DELETE", run: s.deleteLimit})
 	s.governanceRoutes(r, prefix)
+	s.keyRoutes(r, prefix)
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
+	s.add(r, prefix, "/backups:confirm", endpoint{method: "POST", run: s.confirmBackup, body: mediaJSON, rule: unkeyed})
 }
 
 // governanceRoutes adds what a second person decides about.
@@ -235,6 +241,36 @@ func (s *Server) governanceRoutes(r *mux.Router, prefix string) {
 	post("/approvals/{approval}:approve", onID("approval", s.Store.ApproveRead))
 	post("/approvals/{approval}:reject", onID("approval", s.Store.RejectRead))
 	post("/approvals/{approval}:revoke", onID("approval", s.Store.RevokeRead))
+}
+
+// keyRoutes adds rotations, their schedules, the inventory of keys and erasures.
+func (s *Server) keyRoutes(r *mux.Router, prefix string) {
+	steer := func(verb string, run func(context.Context, store.Caller, string) (rotate.Rotation, error)) {
+		s.add(r, prefix, "/rotations/{rotation}:"+verb, endpoint{method: "POST", run: onID("rotation", run), rule: unkeyed})
+	}
+	s.add(r, prefix, "/rotations",
+		endpoint{method: "GET", run: s.listRotations},
+		endpoint{method: "POST", run: s.createRotation, body: mediaJSON, rule: unkeyed})
+	s.add(r, prefix, "/rotations/{rotation}", endpoint{method: "GET", run: s.getRotation})
+	steer("pause", s.Jobs.Pause)
+	steer("resume", s.Jobs.Resume)
+	steer("cancel", s.Jobs.Cancel)
+	steer("rollback", s.Jobs.Rollback)
+	s.add(r, prefix, "/rotations/{rotation}:throttle", endpoint{method: "POST", run: s.throttleRotation, body: mediaJSON, rule: unkeyed})
+	s.add(r, prefix, "/rotations/{rotation}/report", endpoint{method: "GET", run: s.rotationReport})
+	s.add(r, prefix, "/schedules", endpoint{method: "GET", run: s.listSchedules})
+	s.add(r, prefix, "/schedules/{schedule}",
+		endpoint{method: "GET", run: s.getSchedule},
+		endpoint{method: "PUT", run: s.putSchedule, body: mediaJSON},
+		endpoint{method: "DELETE", run: s.deleteSchedule})
+	s.add(r, prefix, "/keys", endpoint{method: "GET", run: s.listKeys})
+	s.add(r, prefix, "/keys/{key}/records", endpoint{method: "GET", run: s.keyRecords, rule: stream})
+	s.add(r, prefix, "/erasures",
+		endpoint{method: "GET", run: s.listErasures},
+		endpoint{method: "POST", run: s.createErasure, body: mediaJSON, rule: unkeyed})
+	s.add(r, prefix, "/erasures/{erasure}", endpoint{method: "GET", run: s.getErasure})
+	s.add(r, prefix, "/erasures/{erasure}:resume", endpoint{method: "POST", run: onID("erasure", s.Erasures.Resume), rule: unkeyed})
+	s.add(r, prefix, "/erasures/{erasure}/certificate", endpoint{method: "GET", run: s.erasureCertificate})
 }
 
 // opsRouter routes the operations listener.

@@ -148,6 +148,7 @@ func (s *Server) newHTTPServer(h http.Handler) *http.Server {
 func (s *Server) drain() error {
 	s.draining.Store(true)
 	time.Sleep(s.DrainDelay)
+	s.running.api.RegisterOnShutdown(func() { close(s.stopping) }) // once the listener is closed
 	ctx, cancel := context.WithTimeout(context.Background(), s.DrainTimeout)
 	defer cancel()
 	err := s.running.api.Shutdown(ctx)

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/schema"
 	"strongroom/internal/secret"
 	"strongroom/internal/uid"
+	"strongroom/rotate"
 	"strongroom/store"
 )
 
@@ -29,6 +30,9 @@ type scripted struct {
 	reasons []store.Reason
 	midway  error // of a stream, after it began
 	panics  any
+	gone    error // of whoever watches something
+
+	rotations chan rotate.Rotation // that a watcher is told
 
 	caller  store.Caller // what the last call was given
 	ref     any
@@ -274,7 +278,10 @@ func (s *scripted) Backup(_ context.Context, c store.Caller, w io.Writer, o stor
 	if _, err := w.Write([]byte("backup")); err != nil {
 		return store.BackupInfo{}, err
 	}
-	return store.BackupInfo{SHA256: "ab12", Entries: 9}, s.midway
+	return store.BackupInfo{SHA256: "ab12", Entries: 9, Sequence: 7}, s.midway
+}
+func (s *scripted) ConfirmBackup(_ context.Context, c store.Caller, sequence uint64, sha256 string) (store.KnownBackup, error) {
+	return store.KnownBackup{Sequence: sequence, SHA256: sha256, CreatedAt: at, VerifiedAt: &at}, s.called(c, sequence, sha256)
 }
 func (s *scripted) Ready() []store.Reason { return s.reasons }
 

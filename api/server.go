@@ -62,16 +62,22 @@ type Store interface {
 	governor
 	approver
 	keeper
+	attested
+	// Renew returns a caller as it is now, for answers that go on.
+	Renew(store.Caller) (store.Caller, error)
 }
 
 // Config says what a server serves and how. Zero values mean the defaults.
 type Config struct {
-	Store   Store
-	Tokens  Tokens
-	Metrics *metrics.Metrics // nil: counted for nobody
-	Gate    *limits.Gate     // nil: nothing is limited
-	Logger  *slog.Logger     // nil: slog.Default
-	TLS     *tls.Config      // of both listeners; required by Listen
+	Store    Store
+	Tokens   Tokens
+	Jobs     Jobs
+	Keys     Inventory
+	Erasures Erasures
+	Metrics  *metrics.Metrics // nil: counted for nobody
+	Gate     *limits.Gate     // nil: nothing is limited
+	Logger   *slog.Logger     // nil: slog.Default
+	TLS      *tls.Config      // of both listeners; required by Listen
 
 	Listen    string // default 127.0.0.1:8443; port 0 picks one
 	OpsListen string // default 127.0.0.1:8444; "-" opens none
@@ -99,16 +105,17 @@ type Server struct {
 	api, ops http.Handler
 	tree     []*resource // every resource of both listeners
 	draining atomic.Bool
+	stopping chan struct{} // closed when no more connections are taken: what would go on for ever ends
 	running  listeners
 }
 
 // New returns a server that does not listen yet.
 func New(c Config) (*Server, error) {
-	if c.Store == nil || c.Tokens == nil {
-		return nil, errors.New("api: a store and tokens are required")
+	if c.Store == nil || c.Tokens == nil || c.Jobs == nil || c.Keys == nil || c.Erasures == nil {
+		return nil, errors.New("api: a store, tokens, jobs, an inventory of keys and erasures are required")
 	}
 	c.defaults()
-	s := &Server{Config: c}
+	s := &Server{Config: c, stopping: make(chan struct{})}
 	s.api = s.front(s.apiRouter())
 	s.watchGate()
 	s.ops = s.opsRouter()

@@ -2,12 +2,14 @@ package api
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"strongroom/internal/access"
 	"strongroom/internal/limits"
+	"strongroom/rotate"
 	"strongroom/store"
 	"strongroom/store/storetest"
 )
@@ -16,8 +18,9 @@ import (
 // has every role there is.
 type house struct {
 	*fixture
-	store *storetest.Fixture
-	root  actor
+	store   *storetest.Fixture
+	manager *rotate.Manager
+	root    actor
 }
 
 func newHouse(t testing.TB) *house {
@@ -33,7 +36,8 @@ func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
 		o.Counting = gate
 	}
 	h := &house{fixture: &fixture{t: t, log: &lockedBuffer{}, gate: gate}, store: storetest.OpenWith(t, o)}
-	h.serve(h.store.Store, h.store.Store)
+	jobs, keys, erasures := h.jobs()
+	h.serve(h.store.Store, h.store.Store, jobs, keys, erasures)
 	ctx, root := t.Context(), h.store.Root()
 	if _, _, err := h.store.PutClient(ctx, root, "root", store.ClientSpec{Roles: access.Builtins()}, store.Precondition{}); err != nil {
 		t.Fatal(err)
@@ -44,6 +48,14 @@ func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
 	}
 	h.root = h.as(h.signIn("root", made.Secret.Reveal()))
 	return h
+}
+
+// jobs makes the manager of rotations, which carries nothing on unless it is
+// run.
+func (h *house) jobs() (*rotate.Manager, *rotate.Inventory, *rotate.Erasures) {
+	h.manager = rotate.New(rotate.Options{Store: rotate.Of(h.store.Store), Logger: slog.New(slog.DiscardHandler)})
+	erasures := rotate.NewErasures(rotate.ErasureOptions{Store: h.store.Store})
+	return h.manager, &rotate.Inventory{Store: h.store.Store, Schedules: h.manager.ListSchedules, Now: time.Now, Periods: rotate.Cryptoperiods{KEK: time.Hour, Wrapping: time.Hour, Index: time.Hour}}, erasures
 }
 
 const (

@@ -67,7 +67,7 @@ func (m *Domain) unwrap(id Identity, header, wrappedDEK []byte) ([]byte, error) 
 	b := borrow()
 	associated := appendDEK(*b, id, header)
 	defer giveBack(b, associated)
-	return m.wrapping.open(make([]byte, 0, dekSize), k, associated, PartWrappedKey, DamageWrappedKey)
+	return m.wrapping.open(k, associated, PartWrappedKey, DamageWrappedKey)
 }
 
 // Field opens a sealed field and appends its value to dst, which may be nil.

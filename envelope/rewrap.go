@@ -33,7 +33,7 @@ func (m *Domain) RewrapDigest(id Identity, digest [sha256.Size]byte, wrappedDEK,
 	b := borrow()
 	associated := appendPart(appendIdentity(*b, tagDEK, id), digest[:])
 	defer giveBack(b, associated)
-	dek, err := m.wrapping.open(make([]byte, 0, dekSize), k, associated, PartWrappedKey, DamageWrappedKey)
+	dek, err := m.wrapping.open(k, associated, PartWrappedKey, DamageWrappedKey)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,12 @@
 package envelope
 
 import (
-	"encoding/binary"
 	"fmt"
 
+	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/xaesgcm"
-	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
 // ring is the AEAD keys of one domain: every key of every generation of its
@@ -15,14 +15,14 @@ import (
 type ring struct {
 	primary KeyRef
 	refs    []KeyRef // of all generations, newest first
-	sealer  *xaes
+	sealer  tink.AEAD
 	keys    []ringKey // newest generation first; few
 }
 
 type ringKey struct {
 	id      uint32
 	enabled bool
-	xaes    *xaes
+	aead    tink.AEAD
 }
 
 // newRing makes a ring of the generations given, newest first. Of a key that
@@ -33,58 +33,41 @@ func newRing(newestFirst []generation) (*ring, error) {
 		return nil, err
 	}
 	r := &ring{}
-	for _, g := range newestFirst {
-		ref, err := g.ref()
+	for i, g := range newestFirst {
+		primitive, err := aead.New(g.handle)
 		if err != nil {
+			return nil, damagedKeyset(nil)
+		}
+		if err := r.add(g, primitive); err != nil {
 			return nil, err
 		}
-		r.refs = append(r.refs, ref)
-		if err := r.add(g); err != nil {
-			return nil, err
+		if i == primary {
+			r.sealer, r.primary = primitive, r.refs[i]
 		}
 	}
-	r.primary = r.refs[primary]
-	sealer := r.find(r.primary.KeyID)
-	if sealer == nil || !sealer.enabled {
-		return nil, damagedKeyset(nil)
-	}
-	r.sealer = sealer.xaes
 	return r, nil
 }
 
-func (r *ring) add(g generation) error {
+func (r *ring) add(g generation, primitive tink.AEAD) error {
+	ref, err := g.ref()
+	if err != nil {
+		return err
+	}
+	r.refs = append(r.refs, ref)
 	for i := range g.handle.Len() {
 		e, err := g.handle.Entry(i)
-		if err != nil || !wraps(e) {
+		if err != nil {
 			return damagedKeyset(nil)
 		}
-		if r.find(e.KeyID()) != nil {
-			continue
+		if !wraps(e) {
+			return damagedKeyset(nil)
 		}
-		x, err := xaesOf(e)
-		if err != nil {
-			return err
+		if r.find(e.KeyID()) == nil {
+			enabled := e.KeyStatus() == keyset.Enabled && g.state != StateDisabled
+			r.keys = append(r.keys, ringKey{e.KeyID(), enabled, primitive})
 		}
-		enabled := e.KeyStatus() == keyset.Enabled && g.state != StateDisabled
-		r.keys = append(r.keys, ringKey{e.KeyID(), enabled, x})
 	}
 	return nil
-}
-
-// xaesOf takes a key's bytes out of the keyset. They are in this process's
-// memory either way; Tink's own AEAD has them there too.
-func xaesOf(e *keyset.Entry) (*xaes, error) {
-	k, ok := e.Key().(*xaesgcm.Key)
-	if !ok {
-		return nil, damagedKeyset(nil)
-	}
-	secret := k.KeyBytes().Data(insecuresecretdataaccess.Token{})
-	defer clear(secret) // it is a copy
-	x, err := newXAES(secret)
-	if err != nil {
-		return nil, damagedKeyset(nil)
-	}
-	return x, nil
 }
 
 // wraps reports whether a key is XAES-256-GCM with Tink's prefix and the whole
@@ -104,27 +87,18 @@ func (r *ring) find(id uint32) *ringKey {
 	return nil
 }
 
-// sealedOverhead is how much longer a value in the layout of keyed is than what
-// it holds.
-const sealedOverhead = 1 + prefixSize + nonceSize + tagSize
-
 // seal appends the plaintext sealed, in the layout of keyed, to dst.
 func (r *ring) seal(dst, plaintext, associated []byte) ([]byte, error) {
-	if dst == nil {
-		dst = make([]byte, 0, sealedOverhead+len(plaintext))
-	}
-	dst = append(dst, format1, tinkPrefix)
-	dst = binary.BigEndian.AppendUint32(dst, r.primary.KeyID)
-	sealed, err := r.sealer.seal(dst, plaintext, associated)
+	text, err := r.sealer.Encrypt(plaintext, associated)
 	if err != nil {
 		return nil, fmt.Errorf("envelope: seal: %w", err)
 	}
-	return sealed, nil
+	return append(append(dst, format1), text...), nil
 }
 
-// open appends what seal sealed to dst. The key id is looked at first, so that
-// a disabled key, an unknown one and a changed value are told apart.
-func (r *ring) open(dst []byte, k keyed, associated []byte, in Part, damage Damage) ([]byte, error) {
+// open opens what seal sealed. The key id is looked at first, because to Tink
+// a disabled key, an unknown one and a changed value look alike.
+func (r *ring) open(k keyed, associated []byte, in Part, damage Damage) ([]byte, error) {
 	key := r.find(k.keyID)
 	if key == nil {
 		return nil, &IntegrityError{Damage: DamageKeyID, In: in, cause: ErrUnknownKey}
@@ -132,7 +106,7 @@ func (r *ring) open(dst []byte, k keyed, associated []byte, in Part, damage Dama
 	if !key.enabled {
 		return nil, fmt.Errorf("envelope: %s under key %08x: %w", in, k.keyID, ErrKeyDisabled)
 	}
-	plaintext, err := key.xaes.open(dst, k.text[prefixSize:], associated)
+	plaintext, err := key.aead.Decrypt(k.text, associated)
 	if err != nil {
 		return nil, &IntegrityError{Damage: damage, In: in}
 	}

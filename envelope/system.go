@@ -60,7 +60,7 @@ func (s *System) Open(kind, id string, version uint64, sealed []byte) ([]byte, e
 	b := borrow()
 	associated := appendControl(*b, s.store, kind, id, version)
 	defer giveBack(b, associated)
-	return s.sealing.open(nil, k, associated, PartControl, DamageControl)
+	return s.sealing.open(k, associated, PartControl, DamageControl)
 }
 
 // MAC returns the HMAC-SHA256 of the parts under the system's primary PRF key.

@@ -294,7 +294,7 @@ func (d *sealedDraft) operation() (id uid.UID) {
 func (im *importer) commit(tx kv.Tx, sc scope, chunk []line, operation uid.UID) (stored uint64, err error) {
 	coll := sc.collection
 	var t tally
-	first := lastSequence(tx) + 1
+	first := firstSequence(tx, chunk)
 	for i := range chunk {
 		l := &chunk[i]
 		refused := l.result.Err
@@ -314,10 +314,23 @@ func (im *importer) commit(tx kv.Tx, sc scope, chunk []line, operation uid.UID) 
 		}
 	}
 	if stored > 0 {
-		nextSequence(tx, stored)
+		setSequence(tx, first+stored-1)
 		t.add(tx, coll.doc.UID)
 	}
 	return stored, nil
+}
+
+// firstSequence returns the commit sequence number of the first line of a chunk:
+// the next one, or a later one where the revisions have headroom, since no
+// revision is higher than the last commit.
+func firstSequence(tx kv.ReadTx, chunk []line) uint64 {
+	first := lastSequence(tx) + 1
+	for i := range chunk {
+		if d := chunk[i].sealed; d != nil {
+			first = max(first, d.number)
+		}
+	}
+	return first
 }
 
 // refuse says why a sealed line cannot be stored. errStale is about the whole

@@ -79,8 +79,12 @@ func readMeta(tx kv.ReadTx) (uid.UID, error) {
 // nextSequence returns the next commit sequence number, and the n-1 after it.
 func nextSequence(tx kv.Tx, n uint64) uint64 {
 	last := lastSequence(tx)
-	tx.Put(kv.Meta, metaSequence, binary.BigEndian.AppendUint64(nil, last+n))
+	setSequence(tx, last+n)
 	return last + 1
+}
+
+func setSequence(tx kv.Tx, last uint64) {
+	tx.Put(kv.Meta, metaSequence, binary.BigEndian.AppendUint64(nil, last))
 }
 
 func lastSequence(tx kv.ReadTx) uint64 {

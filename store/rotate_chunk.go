@@ -173,6 +173,21 @@ func (w *Sweeper) extend(ctx context.Context, c *chunk, keys sweepKeys, size int
 	return false, nil
 }
 
+// arena is room for copies of small values, so that each is not an allocation
+// of its own.
+type arena []byte
+
+const arenaSize = 64 << 10
+
+func (a *arena) clone(b []byte) []byte {
+	if cap(*a)-len(*a) < len(b) {
+		*a = make([]byte, 0, max(arenaSize, len(b)))
+	}
+	start := len(*a)
+	*a = append(*a, b...)
+	return (*a)[start:len(*a):len(*a)]
+}
+
 // sweepView is one view of a sweep.
 type sweepView struct {
 	w        *Sweeper
@@ -184,6 +199,7 @@ type sweepView struct {
 	taken    int
 	scanned  int
 	bytes    int
+	space    arena
 	complete bool // the table has come to its end
 }
 
@@ -221,18 +237,15 @@ func (v *sweepView) scan(t kv.Table, from, to []byte, want func(key, value []byt
 		v.c.scanned++
 		v.scanned++
 		if want(key, value) {
-			it := item{key: bytes.Clone(key), old: bytes.Clone(value)}
-			last = it.key
-			v.c.items = append(v.c.items, it)
+			v.c.items = append(v.c.items, item{key: v.space.clone(key), old: v.space.clone(value)})
 			v.taken++
-		} else {
-			last = append(last[:0:0], key...)
 		}
+		last = key
 		whole = !v.full()
 		return whole
 	})
 	if !whole {
-		v.c.end.key = last
+		v.c.end.key = bytes.Clone(last)
 	}
 	return whole
 }
@@ -300,7 +313,7 @@ func (v *sweepView) header(it *item, value []byte) {
 		return
 	}
 	if v.w.o.Reseal {
-		it.value = bytes.Clone(value)
+		it.value = v.space.clone(value)
 		v.bytes += len(value)
 		return
 	}

@@ -75,10 +75,13 @@ func (o operation) parameters() []obj {
 }
 
 // inPathAs is the name of the component of a path's parameter: a list's limit
-// is another one than the limit that a path names.
+// is another one than the limit that a path names, and so is an import's key.
 func inPathAs(name string) string {
-	if name == "limit" {
+	switch name {
+	case "limit":
 		return "limit-name"
+	case "key":
+		return "key-id"
 	}
 	return name
 }

@@ -21,7 +21,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/outbound": {},
 	"strongroom/internal/dpop":     {"strongroom/internal/jwks"},
 	"strongroom/internal/config":   {"strongroom/internal/secret"},
-	"strongroom/internal/metrics":  {"strongroom/store"},
+	"strongroom/internal/metrics":  {"strongroom/rotate", "strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
 	"strongroom/internal/access":   {"strongroom/internal/uid", "strongroom/internal/strict"},
 	"strongroom/internal/limits":   {"strongroom/internal/strict"},

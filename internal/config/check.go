@@ -96,6 +96,7 @@ func (c *Config) Check() error {
 	c.checkTLS(k)
 	c.checkKeys(k)
 	c.checkLeases(k)
+	c.checkRotation(k)
 	c.checkLimits(k)
 	if new(slog.Level).UnmarshalText([]byte(c.Log.Level)) != nil {
 		k.fail("log.level", "must be one of debug, info, warn, error")
@@ -207,6 +208,20 @@ func (c *Config) checkLeases(k *checker) {
 	k.between("leases.hard_cap", l.HardCap, l.Lease, Duration(7*24*time.Hour))
 	k.between("leases.refresh", l.Refresh, Duration(time.Second), l.Lease/2)
 	k.between("leases.deadline", l.Deadline, Duration(100*time.Millisecond), Duration(time.Minute))
+}
+
+// checkRotation wants a grace that outlasts what is held in memory, and a
+// ledger that does not go with the data.
+func (c *Config) checkRotation(k *checker) {
+	const day = Duration(24 * time.Hour)
+	k.between("rotation.grace", c.Rotation.Grace, c.Leases.HardCap, 90*day)
+	p := c.Rotation.Cryptoperiods
+	k.between("rotation.cryptoperiods.kek", p.KEK, day, 3650*day)
+	k.between("rotation.cryptoperiods.wrapping", p.Wrapping, day, 3650*day)
+	k.between("rotation.cryptoperiods.index", p.Index, day, 3650*day)
+	if c.LedgerDir != "" && within(c.DataDir, c.LedgerDir) {
+		k.fail("ledger_dir", "must not lie in data_dir: it is there for when that is put back as it was")
+	}
 }
 
 func (c *Config) checkLimits(k *checker) {

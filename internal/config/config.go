@@ -66,10 +66,11 @@ type Config struct {
 	TLS      TLS      `yaml:"tls"`
 	Outbound Outbound `yaml:"outbound"`
 	Keys     Keys     `yaml:"keys"`
+	Rotation Rotation `yaml:"rotation"`
+	Erasure  Erasure  `yaml:"erasure"`
 	Leases   Leases   `yaml:"leases"`
 	Limits   Limits   `yaml:"limits"`
 	Log      Log      `yaml:"log"`
-	Erasure  Erasure  `yaml:"erasure"`
 }
 
 // Erasure says what is promised of erasures.
@@ -177,6 +178,25 @@ type Auth struct {
 	KeyFile      string `yaml:"key_file" path:"yes"`
 }
 
+// Rotation holds what rotations do unless they are told otherwise, and for how
+// long keys are meant to be used.
+type Rotation struct {
+	// Grace is how long an old key stays disabled before it is deleted: until
+	// then a rotation can be rolled back.
+	Grace Duration `yaml:"grace"`
+	// Cryptoperiods are for how long a key of each kind is meant to be used
+	// (NIST SP 800-57 part 1, section 5.3.6). One that is used for longer is
+	// told by the key inventory and the metrics.
+	Cryptoperiods Cryptoperiods `yaml:"cryptoperiods"`
+}
+
+// Cryptoperiods are how long keys are meant to be used, by what they do.
+type Cryptoperiods struct {
+	KEK      Duration `yaml:"kek"`      // wraps keysets
+	Wrapping Duration `yaml:"wrapping"` // wraps data-encryption keys
+	Index    Duration `yaml:"index"`    // makes index tokens and pseudonyms
+}
+
 // Leases bound how long unwrapped keysets are held in memory.
 type Leases struct {
 	Capacity int      `yaml:"capacity"` // integrations held at a time
@@ -216,12 +236,14 @@ func Default() Config {
 			Provider: ProviderKeyring,
 			Vault:    Vault{Mount: "transit", Timeout: Duration(2 * time.Second), Retries: 1},
 		},
+		Rotation: Rotation{Grace: Duration(2 * time.Hour), Cryptoperiods: Cryptoperiods{
+			KEK: Duration(365 * 24 * time.Hour), Wrapping: Duration(365 * 24 * time.Hour), Index: Duration(2 * 365 * 24 * time.Hour)}},
+		Erasure: Erasure{Promise: Duration(30 * 24 * time.Hour)},
 		Leases: Leases{
 			Capacity: 1024, Lease: Duration(15 * time.Minute), Refresh: Duration(10 * time.Second),
 			HardCap: Duration(time.Hour), Deadline: Duration(2 * time.Second),
 		},
-		Limits:  Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},
-		Log:     Log{Level: "info"},
-		Erasure: Erasure{Promise: Duration(30 * 24 * time.Hour)},
+		Limits: Limits{BodyBytes: 1 << 20, RecordBytes: 1 << 20, Fields: 256, Integrations: 1000},
+		Log:    Log{Level: "info"},
 	}
 }

@@ -62,6 +62,9 @@ func TestExampleLoads(t *testing.T) {
 	if diff := cmp.Diff(want.Leases, got.Leases); diff != "" {
 		t.Errorf("the example's leases are not the defaults it claims to show:\n%s", diff)
 	}
+	if diff := cmp.Diff([]any{want.Rotation, want.Erasure}, []any{got.Rotation, got.Erasure}); diff != "" {
+		t.Errorf("the example's rotation and erasure are not the defaults it claims to show:\n%s", diff)
+	}
 	if diff := cmp.Diff(want.Limits, got.Limits); diff != "" {
 		t.Errorf("the example's limits are not the defaults it claims to show:\n%s", diff)
 	}
@@ -134,6 +137,10 @@ func TestRefused(t *testing.T) {
 		"ACME in the clear":            {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=http://a.example/d"}, want: "tls.acme.directory: must be an https URL"},
 		"ACME without names":           {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=https://a.example/d"}, want: "tls.acme.domains: is needed"},
 		"ACME with a wildcard":         {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=https://a.example/d", "STRONGROOM_TLS_ACME_DOMAINS=*.a.example"}, want: "tls.acme.domains: must be names"},
+		"a grace within the lease":     {from: "grace: 2h", to: "grace: 30m", want: "rotation.grace: must be from 1h0m0s"},
+		"a key that is never old":      {from: "wrapping: 8760h", to: "wrapping: 0s", want: "rotation.cryptoperiods.wrapping: must be from"},
+		"a promise of twelve years":    {env: []string{"STRONGROOM_ERASURE_PROMISE=105120h"}, want: "erasure.promise: must be from"},
+		"a ledger that goes with data": {from: "ledger_dir: ledger", to: "ledger_dir: data/ledger", want: "ledger_dir: must not lie in data_dir"},
 		"a token without a lifetime":   {env: []string{"STRONGROOM_TOKEN_LIFETIME=1s"}, want: "token_lifetime: must be from 1m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {

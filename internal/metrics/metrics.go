@@ -1,6 +1,7 @@
 // Package metrics counts what the server does, for Prometheus. Label values
 // come from small fixed sets: route templates, methods, status codes, problem
-// codes. No name, id or value of a caller is ever one.
+// codes. No name, id or value of a caller is ever one, but for the names of
+// integrations and schedules in the figures of their keys, which are bounded.
 package metrics
 
 import (

@@ -19,6 +19,7 @@ import (
 	"strongroom/internal/metrics"
 	"strongroom/internal/secret"
 	"strongroom/internal/tlsconf"
+	"strongroom/rotate"
 	"strongroom/store"
 	"strongroom/store/bolt"
 )
@@ -35,6 +36,7 @@ type Options struct {
 type App struct {
 	*Base
 	Server *api.Server
+	Jobs   *rotate.Manager
 
 	config config.Config
 	logger *slog.Logger
@@ -55,6 +57,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{Base: base, config: o.Config, logger: o.Logger, dev: o.Dev}
+	a.Jobs = a.openJobs()
 	if err := a.govern(ctx); err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
@@ -84,12 +87,16 @@ func (a *App) listen(o Options) (err error) {
 	}
 	counts := metrics.New(o.Version, a.Ready)
 	counts.Watch(a.Store.Stats)
+	inventory := a.inventory()
+	if err := a.watchKeys(counts, inventory); err != nil {
+		return err
+	}
 	if err := counts.Register(a.certificateExpiry()); err != nil {
 		return err
 	}
 	tokens := new(lateTokens)
 	a.Server, err = api.New(api.Config{
-		Store: a.Store, Tokens: tokens, Logger: o.Logger, TLS: a.keeper.Config(), Dev: o.Dev != nil,
+		Store: a.Store, Jobs: a.Jobs, Keys: inventory, Tokens: tokens, Logger: o.Logger, TLS: a.keeper.Config(), Dev: o.Dev != nil,
 		Metrics: counts, Gate: a.Gate, Ready: a.Ready,
 		TrustedProxies: o.Config.TrustedProxies, ForwardedHeader: o.Config.TrustedProxyHeader == "forwarded",
 		Listen: o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),
@@ -139,6 +146,7 @@ func (a *App) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { a.background("the store's background work", a.Store.Run(work)) })
+	group.Go(func() { a.background("rotations and erasures", a.Jobs.Run(work)) })
 	group.Go(func() { a.compactOnSchedule(work) })
 	group.Go(func() { a.Gate.Run(work) })
 	group.Go(func() { a.watchTLS(work) })
@@ -169,19 +177,20 @@ func (a *App) compactOnSchedule(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			logCompaction(a.logger, func() (bolt.CompactStats, error) { return a.Engine.Compact(ctx) })
+			_ = a.compact(ctx) // which was logged
 		}
 	}
 }
 
-func logCompaction(logger *slog.Logger, compact func() (bolt.CompactStats, error)) {
+func logCompaction(logger *slog.Logger, compact func() (bolt.CompactStats, error)) error {
 	stats, err := compact()
 	if err != nil {
 		logger.Warn("the data file was not compacted", "error", err)
-		return
+		return err
 	}
 	logger.Info("the data file was compacted", "before_bytes", stats.Before, "after_bytes", stats.After,
 		"took", stats.Took, "writers_waited", stats.Pause)
+	return nil
 }
 
 // Close closes everything that Open opened. Run must have ended.

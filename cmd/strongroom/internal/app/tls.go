@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,7 +56,7 @@ func (a *App) certificateReasons(now time.Time) (reasons []store.Reason) {
 
 // Ready tells why the server is not as well as it should be.
 func (a *App) Ready() []store.Reason {
-	return append(a.Store.Ready(), a.certificateReasons(time.Now())...)
+	return slices.Concat(a.Store.Ready(), a.certificateReasons(time.Now()), a.Jobs.Reasons())
 }
 
 // certificateExpiry is the metric of what is left.
