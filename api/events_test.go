@@ -41,11 +41,18 @@ type watcher struct {
 	lines *bufio.Scanner
 }
 
-// watch opens a stream, past the recorder, which would wait for its end.
+// watch opens a stream.
 func (f *fixture) watch(t *testing.T) *watcher {
 	t.Helper()
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", f.web.URL+aRotationPath, nil)
-	r.Header.Set("Authorization", "Bearer "+f.token)
+	return f.me().watch(t, aRotationPath)
+}
+
+// watch opens a stream, past the recorder, which would wait for its end.
+func (a actor) watch(t *testing.T, path string) *watcher {
+	t.Helper()
+	f := a.f
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", f.web.URL+path, nil)
+	r.Header.Set("Authorization", "Bearer "+a.token)
 	r.Header.Set("Accept", mediaEvents)
 	resp, err := f.client.Transport.(*recorder).next.RoundTrip(r)
 	if err != nil {
