@@ -54,7 +54,7 @@ bare server with raw bbolt behind it.`,
 		Use: "serve-bare", Hidden: true, Args: exactly(3),
 		RunE: func(_ *cobra.Command, args []string) error { return c.serveBare(args[0], args[1], args[2]) },
 	}
-	cmd.AddCommand(bare, c.noiseCommand(), c.doorCommand())
+	cmd.AddCommand(bare, c.noiseCommand(), c.doorCommand(), c.rotationBenchCommand())
 	return cmd
 }
 

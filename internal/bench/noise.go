@@ -148,12 +148,17 @@ func (b *Bench) noiseOf(kind string, rate int) Noise {
 		URL: b.o.Server.URL, Token: b.target.token, Record: b.ids[0]}
 }
 
-// pay reads at a steady pace. A request that is late because the one before it
-// was counts from when it was due.
+// pay reads at a steady pace.
 func (w *worker) pay(ctx context.Context, every time.Duration) {
+	w.keepPace(ctx, every, (*worker).read)
+}
+
+// keepPace sends requests at a steady pace. One that is late because the one
+// before it was counts from when it was due.
+func (w *worker) keepPace(ctx context.Context, every time.Duration, send step) {
 	for due := time.Now(); ctx.Err() == nil; due = due.Add(every) {
 		time.Sleep(time.Until(due))
-		if _, err := w.read(); err != nil {
+		if _, err := send(w); err != nil {
 			w.failed++
 			w.c.close()
 			if c, err := w.bench.target.connect(); err == nil {
