@@ -21,6 +21,7 @@ type chunk struct {
 	items   []item // in the order of their keys
 	end     position
 	scanned uint64
+	bytes   int  // of revisions
 	dense   bool // nearly every value of the range is among the items
 	sealing uint32
 	index   uint32 // the primary generations that it was made with
@@ -44,8 +45,11 @@ const (
 	viewItems   = 1024
 	viewScanned = 16 << 10
 	viewTime    = 40 * time.Millisecond
-	viewBytes   = 4 << 20
+	viewBytes   = 4 << 20 // of revisions that are sealed anew
 )
+
+// maxChunkBytes bounds the revisions of a chunk.
+const maxChunkBytes = 16 << 20
 
 // maxScanned bounds the values that a chunk passes by which need no move.
 const maxScanned = 64 << 10
@@ -152,9 +156,9 @@ func (w *Sweeper) keys(ctx context.Context) (k sweepKeys, err error) {
 // extend reads on in one view, and reports whether the chunk can take more.
 func (w *Sweeper) extend(ctx context.Context, c *chunk, keys sweepKeys, size int) (more bool, err error) {
 	v := &sweepView{w: w, c: c, keys: keys, size: size, until: time.Now().Add(viewTime)}
-	had, at, scanned := len(c.items), c.end, c.scanned
+	had, at, scanned, bytes := len(c.items), c.end, c.scanned, c.bytes
 	err = w.s.engine.View(ctx, func(tx kv.ReadTx) error {
-		c.items, c.end, c.scanned = c.items[:had], at, scanned
+		c.items, c.end, c.scanned, c.bytes = c.items[:had], at, scanned, bytes
 		v.tx = tx
 		v.read()
 		return nil
@@ -163,7 +167,7 @@ func (w *Sweeper) extend(ctx context.Context, c *chunk, keys sweepKeys, size int
 		return false, err
 	}
 	if !v.complete {
-		return len(c.items) < size && c.scanned < maxScanned && v.bytes < viewBytes, nil
+		return len(c.items) < size && c.scanned < maxScanned && c.bytes < maxChunkBytes, nil
 	}
 	c.end = w.nextTable(c.table)
 	if len(c.items) == 0 && !c.end.done() {
@@ -218,7 +222,7 @@ func (v *sweepView) read() {
 			ok = v.scan(kv.Tokens, from, after(coll[:]), v.token)
 		} else {
 			ok = v.scan(kv.DEKs, from, after(coll[:]), v.dek)
-			v.headers(first)
+			ok = v.headers(first) && ok
 		}
 		if !ok {
 			return
@@ -271,18 +275,39 @@ func (v *sweepView) control(_, value []byte) bool {
 }
 
 // headers reads the headers of the revisions whose wrapped DEKs were taken, from
-// the item first on: side by side where there are many, else one by one.
-func (v *sweepView) headers(first int) {
+// the item first on: side by side where there are many, else one by one. When
+// there are too many bytes of them, the items that it has not come to are left
+// for another view, and it reports false.
+func (v *sweepView) headers(first int) bool {
 	items := v.c.items[first:]
-	if len(items) == 0 {
-		return
+	read := len(items)
+	switch {
+	case read == 0:
+	case read*4 < v.scanned:
+		read = v.headersByKey(items)
+	default:
+		read = v.headersInOrder(items)
 	}
-	if len(items)*4 < v.scanned {
-		for i := range items {
-			v.header(&items[i], v.tx.Get(kv.Revisions, items[i].key))
+	if read == len(items) {
+		return true
+	}
+	v.c.scanned -= uint64(len(items) - read)
+	v.c.items = v.c.items[:first+read]
+	v.c.end.key = items[read-1].key
+	return false
+}
+
+// headersByKey and headersInOrder return how many items they have come to.
+func (v *sweepView) headersByKey(items []item) int {
+	for i := range items {
+		if v.header(&items[i], v.tx.Get(kv.Revisions, items[i].key)); v.bytes >= viewBytes {
+			return i + 1
 		}
-		return
 	}
+	return len(items)
+}
+
+func (v *sweepView) headersInOrder(items []item) int {
 	i := 0
 	v.tx.Scan(kv.Revisions, items[0].key, nil, func(key, value []byte) bool {
 		for i < len(items) && bytes.Compare(items[i].key, key) < 0 {
@@ -293,11 +318,12 @@ func (v *sweepView) headers(first int) {
 			v.header(&items[i], value)
 			i++
 		}
-		return i < len(items)
+		return i < len(items) && v.bytes < viewBytes
 	})
-	for ; i < len(items); i++ {
+	for ; i < len(items) && v.bytes < viewBytes; i++ {
 		v.header(&items[i], nil)
 	}
+	return i
 }
 
 // header takes from a revision what is needed to move its DEK: the digest of
@@ -315,6 +341,7 @@ func (v *sweepView) header(it *item, value []byte) {
 	if v.w.o.Reseal {
 		it.value = v.space.clone(value)
 		v.bytes += len(value)
+		v.c.bytes += len(value)
 		return
 	}
 	it.digest = sha256.Sum256(raw)

@@ -322,3 +322,18 @@ func TestStepsAreAudited(t *testing.T) {
 		t.Errorf("the log has %v", seen)
 	}
 }
+
+// TestASweepOfLargeRecords seals more anew than one view, or one chunk, takes.
+func TestASweepOfLargeRecords(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	large := strings.Repeat("x", 900_000)
+	for range 24 {
+		w.create(`{"email":"a@b.c","customer":{"name":"` + large + `"}}`)
+	}
+	d := w.domain("acme")
+	old, _ := w.promoted(d, bothKinds[:1])
+	if got := w.sweepKeys(d, store.SweepOptions{Reseal: true}, store.Budget{}); got.Resealed != 24 || got.Scanned != 24 {
+		t.Errorf("the sweep did %+v", got)
+	}
+	w.must(second(w.VerifyKeysets(always, runner, d, old, nil)))
+}
