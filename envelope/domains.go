@@ -81,8 +81,10 @@ func (d *Domains) System(ctx context.Context) (*System, error) {
 // Refresh opens a domain anew, whatever is held, and waits for it: an opening
 // under way is not enough, because it may have read the stored keysets before
 // they changed. It is the answer to ErrUnknownKey, and follows every change of
-// a stored keyset. While it fails with vaultkeys.ErrUnavailable, Open may go on
-// to serve what is held.
+// a stored keyset. While the key service is away it does without when every
+// stored keyset is held already, so that a change of states alone comes into
+// force; else it fails with vaultkeys.ErrUnavailable, and Open may go on to
+// serve what is held.
 func (d *Domains) Refresh(ctx context.Context, integration uid.UID) error {
 	if err := d.waitOut(ctx, integration); err != nil {
 		return err
@@ -183,30 +185,43 @@ func (d *Domains) insert(h *held) {
 	d.held.Store(&next)
 }
 
-// opened is what a domain opens to: one of the two.
+// opened is what a domain opens to, one of the two, and the keysets that it was
+// made from.
 type opened struct {
 	domain *Domain
 	system *System
+	from   *[]generation
 }
 
-func (d *Domains) fetch(ctx context.Context, integration uid.UID) (opened, error) {
-	sets, err := d.src.Keysets(ctx, integration)
+// fetch reads the stored keysets of a domain and opens them.
+func (d *Domains) fetch(ctx context.Context, integration uid.UID) (sets []WrappedKeyset, k opened, err error) {
+	sets, err = d.src.Keysets(ctx, integration)
 	if err != nil {
-		return opened{}, err
+		return nil, opened{}, err
 	}
 	if len(sets) == 0 {
-		return opened{}, damagedKeyset(errors.New("there is none"))
+		return nil, opened{}, damagedKeyset(errors.New("there is none"))
 	}
 	all, err := unwrapKeysets(ctx, d.keys, d.store, integration, sets)
 	if err != nil {
+		return sets, opened{}, err
+	}
+	k, err = d.assemble(integration, all)
+	return sets, k, err
+}
+
+// assemble makes a domain of opened keysets.
+func (d *Domains) assemble(integration uid.UID, all []generation) (k opened, err error) {
+	k.from = &all
+	if integration.IsZero() {
+		k.system, err = newSystem(d.store, all)
+	} else {
+		k.domain, err = newDomain(d.store, integration, all)
+	}
+	if err != nil {
 		return opened{}, err
 	}
-	if integration.IsZero() {
-		s, err := newSystem(d.store, all)
-		return opened{system: s}, err
-	}
-	m, err := newDomain(d.store, integration, all)
-	return opened{domain: m}, err
+	return k, nil
 }
 
 // held is a domain in memory.

@@ -16,6 +16,7 @@ type flight struct {
 	done    chan struct{}
 	started time.Time
 	dropped bool // Drop came while it was under way; guarded by Domains.mu
+	sets    []WrappedKeyset // that were stored
 	keys    opened
 	err     error
 }
@@ -70,7 +71,7 @@ func (d *Domains) fly(integration uid.UID, f *flight) {
 	defer d.background.Done()
 	ctx, cancel := context.WithTimeout(d.ctx, d.o.Deadline)
 	defer cancel()
-	f.keys, f.err = d.fetch(ctx, integration)
+	f.sets, f.keys, f.err = d.fetch(ctx, integration)
 	if f.err != nil {
 		f.keys = opened{}
 		f.err = asUnavailable(ctx, f.err)
@@ -148,7 +149,8 @@ func (d *Domains) confirm(h *held, integration uid.UID, f *flight) Event {
 
 // degrade lets a domain serve until the hard cap, if it was within its term
 // when the key service was asked. One whose lease was over has lapsed already:
-// the key service being away does not bring it back.
+// the key service being away does not bring it back. What is held is put
+// together anew when that is all that the stored keysets ask for.
 func (d *Domains) degrade(h *held, f *flight) Event {
 	g := *h.grant.Load()
 	first := g.failing == nil
@@ -161,9 +163,25 @@ func (d *Domains) degrade(h *held, f *flight) Event {
 		g.until = g.confirmed.Add(d.o.HardCap)
 	}
 	g.tried, g.failing = f.started, f.err
+	d.reassemble(h, &g, f)
 	h.grant.Store(&g)
 	if !first {
 		return Event{}
 	}
-	return Event{Kind: EventDegraded, Integration: h.integration, At: f.started, Until: g.until, Err: f.err}
+	return Event{Kind: EventDegraded, Integration: h.integration, At: f.started, Until: g.until, Err: g.failing}
+}
+
+// reassemble brings the stored states of a domain into force while the key
+// service is away, if every stored keyset is held. The term stays as it is.
+func (d *Domains) reassemble(h *held, g *grant, f *flight) {
+	if g.keys.from == nil || len(f.sets) == 0 || !g.serves(d.o.Now()) {
+		return
+	}
+	all, ok := again(*g.keys.from, f.sets)
+	if !ok {
+		return
+	}
+	if k, err := d.assemble(h.integration, all); err == nil {
+		g.keys, f.keys, f.err = k, k, nil
+	}
 }

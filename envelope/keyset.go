@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -112,12 +113,13 @@ func keyName(store, integration uid.UID) vaultkeys.KeyName {
 	return vaultkeys.IntegrationKey(store, integration)
 }
 
-// generation is one opened keyset.
+// generation is one opened keyset, and the blob that it was opened from.
 type generation struct {
 	purpose Purpose
 	number  uint32
 	handle  *keyset.Handle
 	state   KeyState
+	blob    []byte
 }
 
 // unwrapKeysets opens all keysets of a domain with one call of the key
@@ -138,10 +140,33 @@ func unwrapKeysets(ctx context.Context, keys vaultkeys.Wrapper, store, integrati
 		if err != nil {
 			return nil, damagedKeyset(nil)
 		}
-		opened[i] = generation{s.Purpose, s.Generation, h, s.State}
+		opened[i] = generation{s.Purpose, s.Generation, h, s.State, s.Blob}
 	}
-	slices.SortFunc(opened, func(a, b generation) int { return cmp.Compare(b.number, a.number) })
+	newestFirst(opened)
 	return opened, nil
+}
+
+func newestFirst(all []generation) {
+	slices.SortFunc(all, func(a, b generation) int { return cmp.Compare(b.number, a.number) })
+}
+
+// again returns the generations of other states, or with some fewer, without
+// the key service: ok is false when one of the keysets was not opened from the
+// same blob before.
+func again(before []generation, sets []WrappedKeyset) (all []generation, ok bool) {
+	for _, s := range sets {
+		i := slices.IndexFunc(before, func(g generation) bool {
+			return g.purpose == s.Purpose && g.number == s.Generation && bytes.Equal(g.blob, s.Blob)
+		})
+		if i < 0 {
+			return nil, false
+		}
+		g := before[i]
+		g.state = s.State
+		all = append(all, g)
+	}
+	newestFirst(all)
+	return all, true
 }
 
 // keysetItems returns wrapped keysets as the key service takes them: each with

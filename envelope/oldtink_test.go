@@ -49,7 +49,7 @@ func TestWhatTheOldTinkWroteIsRead(t *testing.T) {
 	must(t, err)
 	openOld(t, a, v.AEAD.Cases)
 
-	mac, err := newMACKeys([]generation{{PurposeIndex, 1, readOld(t, kek, v.PRF), 0}})
+	mac, err := newMACKeys([]generation{{purpose: PurposeIndex, number: 1, handle: readOld(t, kek, v.PRF)}})
 	must(t, err)
 	for i, c := range v.PRF.Cases {
 		if out := compute(mac.prf, c.In, len(c.Out)); !bytes.Equal(out, c.Out) {

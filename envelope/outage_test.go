@@ -3,6 +3,7 @@ package envelope
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -273,4 +274,57 @@ type slowSource struct{}
 func (slowSource) Keysets(ctx context.Context, _ uid.UID) ([]WrappedKeyset, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+// A change of states needs no key service: a domain that is held comes under it
+// while that is away, for as long as it would have served anyhow. A keyset that
+// was never opened is waited for, and so is one that was wrapped anew.
+func TestStatesChangeDuringAnOutage(t *testing.T) {
+	f := newFixture(t, Options{})
+	id, first := f.identity(), f.domain().KeyID()
+	old := f.sealsUnder(id, first)
+	generation, second := f.add(PurposeWrapping)
+	f.system()
+	f.keys.Unavailable(true)
+
+	f.promote(f.integration, PurposeWrapping, generation)
+	fresh := f.sealsUnder(id, second)
+	f.opens(id, old, nil)
+	if h := f.Health(); len(h) != 1 || h[0].Integration != f.integration || !h[0].Serving {
+		t.Errorf("health %+v", h)
+	}
+	f.set(PurposeWrapping, 1, StateDisabled)
+	f.opens(id, old, ErrKeyDisabled)
+	f.opens(id, fresh, nil)
+	f.source.put(f.integration, slices.DeleteFunc(f.stored(f.integration), func(s WrappedKeyset) bool {
+		return s.Purpose == PurposeWrapping && s.Generation == 1
+	}))
+	must(t, f.Refresh(t.Context(), f.integration))
+	f.opens(id, old, ErrUnknownKey)
+
+	whole := f.stored(f.integration)
+	changed := slices.Clone(whole)
+	changed[0].Blob = append([]byte{}, changed[0].Blob...)
+	changed[0].Blob[len(changed[0].Blob)-1]++
+	for name, sets := range map[string][]WrappedKeyset{
+		"another blob":     changed,
+		"a keyset more":    append(slices.Clone(whole), WrappedKeyset{PurposeWrapping, generation + 1, whole[0].Blob, StatePending}),
+		"other purposes":   {{PurposeIndex, whole[0].Generation, whole[1].Blob, StatePrimary}, whole[1]},
+		"none of an index": {whole[slices.IndexFunc(whole, func(s WrappedKeyset) bool { return s.Purpose == PurposeWrapping })]},
+	} {
+		f.source.put(f.integration, sets)
+		if err := f.Refresh(t.Context(), f.integration); !errors.Is(err, vaultkeys.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.opens(id, fresh, nil)
+	}
+
+	f.source.put(f.integration, whole)
+	f.clock.advance(time.Hour)
+	if err := f.Refresh(t.Context(), f.integration); !errors.Is(err, vaultkeys.ErrUnavailable) {
+		t.Errorf("after the hard cap: %v", err)
+	}
+	f.wantOpen(vaultkeys.ErrUnavailable)
+	f.keys.Unavailable(false)
+	f.opens(id, fresh, nil)
 }

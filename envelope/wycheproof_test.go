@@ -115,7 +115,7 @@ func macKeyOf(t *testing.T, secret []byte) *macKeys {
 	must(t, m.SetPrimary(id))
 	h, err := m.Handle()
 	must(t, err)
-	mac, err := newMACKeys([]generation{{PurposeIndex, 1, h, 0}})
+	mac, err := newMACKeys([]generation{{purpose: PurposeIndex, number: 1, handle: h}})
 	must(t, err)
 	return mac
 }
