@@ -32,23 +32,45 @@ type vaultOutage struct {
 	first string // the call at which it went
 }
 
-// way is how Vault goes away and comes back. While it is away, every request is
-// passed on to it where it can answer, and is cut off where it cannot.
-type way struct {
-	name     string
-	leave    func(*vaulttest.Server, testing.TB)
-	back     func(*vaulttest.Server, testing.TB)
-	late     bool // the call at which it goes is carried out, and its answer is lost
-	answered bool // what comes meanwhile is for the real server to refuse
+// way is how Vault goes away.
+type way string
+
+const (
+	sealed  way = "sealed"
+	lost    way = "answer lost" // it does what it was asked, and nobody hears of it
+	killed  way = "killed"
+	crashed way = "killed with the answer under way"
+	halted  way = "halted"
+)
+
+// late reports whether the call at which Vault goes is carried out.
+func (w way) late() bool { return w == lost || w == crashed }
+
+// answers reports whether the server sees what comes meanwhile, and refuses it,
+// or keeps it waiting, by itself.
+func (w way) answers() bool { return w == sealed || w == halted }
+
+func (w way) leave(s *vaulttest.Server, t testing.TB) {
+	switch w {
+	case sealed:
+		s.Seal(t)
+	case killed, crashed:
+		s.Kill(t)
+	case halted:
+		s.Stop(t)
+	}
 }
 
-var (
-	sealed  = way{name: "sealed", leave: (*vaulttest.Server).Seal, back: (*vaulttest.Server).Unseal, answered: true}
-	lost    = way{name: "answer lost", late: true}
-	killed  = way{name: "killed", leave: (*vaulttest.Server).Kill, back: (*vaulttest.Server).Restart}
-	crashed = way{name: "killed with the answer under way", leave: (*vaulttest.Server).Kill, back: (*vaulttest.Server).Restart, late: true}
-	stopped = way{name: "halted", leave: (*vaulttest.Server).Stop, back: (*vaulttest.Server).Continue, answered: true}
-)
+func (w way) back(s *vaulttest.Server, t testing.TB) {
+	switch w {
+	case sealed:
+		s.Unseal(t)
+	case killed, crashed:
+		s.Restart(t)
+	case halted:
+		s.Continue(t)
+	}
+}
 
 // serve is the proxy's.
 func (o *vaultOutage) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -57,14 +79,12 @@ func (o *vaultOutage) serve(w http.ResponseWriter, r *http.Request, next http.Ha
 	o.calls++
 	if o.calls == o.at {
 		o.down, o.first = true, r.Method+" "+r.URL.Path
-		if o.way.late {
+		if o.way.late() {
 			next.ServeHTTP(httptest.NewRecorder(), r)
 		}
-		if o.way.leave != nil {
-			o.way.leave(o.Server, o.t)
-		}
+		o.way.leave(o.Server, o.t)
 	}
-	if o.down && !o.way.answered {
+	if o.down && !o.way.answers() {
 		panic(http.ErrAbortHandler)
 	}
 	next.ServeHTTP(w, r)
@@ -87,7 +107,7 @@ func (o *vaultOutage) went() (down bool, call string) {
 func (o *vaultOutage) comeBack() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.down && o.way.back != nil {
+	if o.down {
 		o.way.back(o.Server, o.t)
 	}
 	o.down, o.at = false, 0
@@ -128,7 +148,7 @@ func (v *vaulted) config(t *testing.T) transit.Config {
 	v.Policy(t, "strongroom-everyday", transit.EverydayPolicy)
 	v.Policy(t, "strongroom-lifecycle", transit.LifecyclePolicy)
 	c := transit.Config{Address: v.Proxy(t, v.serve).Address, Timeout: 20 * time.Second}
-	if v.way.name == stopped.name {
+	if v.way == halted {
 		c.Timeout = time.Second
 	}
 	role := func(policy string) transit.Auth {
