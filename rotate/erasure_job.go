@@ -17,6 +17,7 @@ type erasure struct {
 	version uint64     // of the row; guarded by e.mu, as the rest
 	doc     erasureDoc // as it is stored
 	waits   string     // for what
+	held    bool       // by something that was not to be expected
 }
 
 // ID is that of the erasure.
@@ -237,7 +238,12 @@ func destroyedBy(r *Rotation, doc *erasureDoc) (keys []DestroyedKeys, err error)
 }
 
 // Waits is told that a step met something temporary.
-func (j *erasure) Waits(reason error, _ time.Time) { j.say(reason.Error()) }
+func (j *erasure) Waits(reason error, _ time.Time) {
+	j.say(reason.Error())
+	j.e.mu.Lock()
+	defer j.e.mu.Unlock()
+	j.held = true
+}
 
 // Fails is told that a step met something that waiting does not mend.
 func (j *erasure) Fails(ctx context.Context, reason error) {
@@ -261,6 +267,7 @@ func (j *erasure) wait(d time.Duration, why string) Next {
 func (j *erasure) say(why string) {
 	j.e.mu.Lock()
 	defer j.e.mu.Unlock()
+	j.held = false
 	if j.waits != why {
 		j.waits = why
 		j.e.changed(j.id)
@@ -293,7 +300,7 @@ func (j *erasure) put(ctx context.Context, doc erasureDoc) error {
 func (j *erasure) stored(doc erasureDoc) {
 	j.e.mu.Lock()
 	defer j.e.mu.Unlock()
-	j.doc, j.waits = doc, ""
+	j.doc, j.waits, j.held = doc, "", false
 	j.version++
 	j.e.changed(j.id)
 }
