@@ -18,6 +18,7 @@ type erasure struct {
 	doc     erasureDoc // as it is stored
 	waits   string     // for what
 	held    bool       // by something that was not to be expected
+	unsure  bool       // a write that failed may have been stored; of the goroutine that steps
 }
 
 // ID is that of the erasure.
@@ -51,27 +52,32 @@ func (j *erasure) eraseLive(ctx context.Context, doc erasureDoc) (Next, error) {
 			return j.wait(j.e.poll, "what the integration held is being swept away"), err
 		}
 	} else {
-		more, err := j.eraseSome(ctx, doc)
+		more, err := j.eraseSome(ctx)
 		if err != nil || more {
 			return Next{}, err
 		}
+		doc = j.e.docOf(j)
 	}
 	doc.E1At = j.nowAt()
 	return Next{}, j.put(ctx, doc)
 }
 
 // eraseSome erases some records, and counts them in the same transaction.
-func (j *erasure) eraseSome(ctx context.Context, doc erasureDoc) (more bool, err error) {
-	if err := j.reread(ctx); err != nil {
-		return false, err
+func (j *erasure) eraseSome(ctx context.Context) (more bool, err error) {
+	if j.unsure {
+		if err := j.reread(ctx); err != nil {
+			return false, err
+		}
+		j.unsure = false
 	}
-	doc = j.e.docOf(j)
+	doc := j.e.docOf(j)
 	next := doc
 	n, err := j.e.store.EraseSome(ctx, eraser, doc.Plan, func(erased int) []store.Row {
 		next.Records = doc.Records + uint64(erased)
 		return []store.Row{j.row(next)}
 	})
 	if err != nil || n == 0 {
+		j.unsure = err != nil
 		return false, err
 	}
 	j.stored(next)
@@ -82,7 +88,7 @@ func (j *erasure) eraseSome(ctx context.Context, doc erasureDoc) (more bool, err
 // that is erased, go first.
 func (j *erasure) eraseFile(ctx context.Context, doc erasureDoc) (Next, error) {
 	if !doc.Plan.Whole() {
-		more, err := j.eraseSome(ctx, doc)
+		more, err := j.eraseSome(ctx)
 		if err != nil {
 			return Next{}, err
 		}
