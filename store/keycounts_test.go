@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"strongroom/envelope"
+	"strongroom/internal/uid"
 	"strongroom/store"
 	"strongroom/store/kv"
 	"strongroom/store/storetest"
@@ -162,6 +165,75 @@ func TestCountsAfterDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// failingAfter is an engine that fails once so many commits went well.
+type failingAfter struct {
+	kv.Engine
+	left int
+}
+
+func (e *failingAfter) Update(ctx context.Context, class kv.Class, size int, fn func(kv.Tx) error) error {
+	if e.left--; e.left < 0 {
+		return kv.ErrNotPersisted
+	}
+	return e.Engine.Update(ctx, class, size, fn)
+}
+
+// TestCountsOfACollectionThatIsBeingRemoved stops a purge midway, again and
+// again: what is left is still counted, down to nothing.
+func TestCountsOfACollectionThatIsBeingRemoved(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	const lines = 600
+	n := 0
+	next := func() (store.ImportLine, bool) { n++; return store.ImportLine{Number: n}, n <= lines }
+	decode := store.ImportOptions{Decode: func([]byte) (store.RecordInput, error) { return input(`{"email":"a@b.c"}`), nil }}
+	w.must(w.ImportRecords(always, w.root, customers, decode, next, func(r store.ImportResult) error { return r.Err }))
+	coll, err := w.GetCollection(always, w.root, customers)
+	w.must(err)
+	w.must(w.DeleteCollection(always, w.root, customers))
+	engine := &failingAfter{Engine: w.Engine}
+	w.Deps.Engine = engine
+	w.Reopen()
+	for stopped := 0; ; stopped++ {
+		engine.left = 2 + stopped
+		_, _ = w.Sweep(always) // it is stopped
+		said, lie := w.counted(coll.UID)
+		if said != lie || stopped > 20 {
+			t.Fatalf("after %d stops %d are counted, and %d are there", stopped+1, said, lie)
+		}
+		if lie == 0 {
+			break
+		}
+	}
+	engine.left = 1 << 30
+	w.must(second(w.Sweep(always)))
+}
+
+// counted returns how many wrapped DEKs and token sets a collection is said to
+// have, and how many there are.
+func (w *world) counted(c uid.UID) (said, lie uint64) {
+	w.t.Helper()
+	deks, tokens, err := w.KeyCountsOfForTest(always, c)
+	w.must(err)
+	for _, counts := range []map[uint32]uint64{deks, tokens} {
+		for _, n := range counts {
+			said += n
+		}
+	}
+	w.must(w.Engine.View(always, func(tx kv.ReadTx) error {
+		lie = 0
+		for _, table := range []kv.Table{kv.DEKs, kv.Tokens} {
+			tx.Scan(table, c[:], nil, func(key, _ []byte) bool {
+				if bytes.HasPrefix(key, c[:]) {
+					lie++
+				}
+				return true
+			})
+		}
+		return nil
+	}))
+	return said, lie
 }
 
 // TestAStoreOfFormat1 restores a backup that a program of format 1 has made,
