@@ -144,8 +144,11 @@ func (v *vaulted) erasedWell(out Erasure, kek string) {
 	}
 	info, err := v.Try(v.RootToken, "GET", "transit/keys/"+kek, nil)
 	if out.Record == "" {
-		if refusal, ok := err.(*vaulttest.Refusal); !ok || refusal.Status != 404 {
+		if refusal := (*vaulttest.Refusal)(nil); !errors.As(err, &refusal) || refusal.Status != 404 {
 			t.Errorf("Vault still has the key of the integration: %v", err)
+		}
+		if d := cert.Destroyed[0]; d.KEK != kek || len(d.Keys) != 2 {
+			t.Errorf("the certificate names %+v", d)
 		}
 		return
 	}
