@@ -15,7 +15,7 @@ import (
 type flight struct {
 	done    chan struct{}
 	started time.Time
-	dropped bool // Drop came while it was under way; guarded by Domains.mu
+	dropped bool            // Drop came while it was under way; guarded by Domains.mu
 	sets    []WrappedKeyset // that were stored
 	keys    opened
 	err     error
