@@ -33,6 +33,16 @@ const (
 	LevelKeys Level = "E3"
 )
 
+// UnmarshalText reads a level. One that is left out is the first; one that is
+// given and empty is refused, as every text that is no level is by Create.
+func (l *Level) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("a level is E1, E2 or E3")
+	}
+	*l = Level(text)
+	return nil
+}
+
 // ErasureRequest is what a client says of an erasure.
 type ErasureRequest struct {
 	store.EraseTarget
