@@ -59,6 +59,8 @@ var notCovered = []string{
 	"labels, ids and times in the audit log, which is kept",
 	"the ids of the erased records in the ledger of erasures, which a restore needs",
 	"what clients have read before",
+	"copies that were made within a day of a write with an Idempotency-Key hold a keyed MAC of that whole request, under a key of the system domain: " +
+		"who has that key can confirm a guess of the request, until the system domain is rotated at the depth data, and its versions trimmed",
 	"copies of the storage of the key service, such as its snapshots, for as long as they are kept",
 	"labels, ids and sizes in backups that were not sealed for a recipient: they are not encrypted there",
 }

@@ -17,6 +17,7 @@ type erasure struct {
 	version uint64     // of the row; guarded by e.mu, as the rest
 	doc     erasureDoc // as it is stored
 	waits   string     // for what
+	held    bool       // by something that was not to be expected
 	unsure  bool       // a write that failed may have been stored; of the goroutine that steps
 }
 
@@ -46,6 +47,9 @@ func (j *erasure) Step(ctx context.Context) (Next, error) {
 // eraseLive erases what is in the live tree, a chunk at a time.
 func (j *erasure) eraseLive(ctx context.Context, doc erasureDoc) (Next, error) {
 	if doc.Plan.Whole() {
+		if len(doc.Keys) == 0 {
+			return Next{}, j.nameKeys(ctx, doc)
+		}
 		gone, err := j.e.store.EraseIntegration(ctx, eraser, doc.Plan)
 		if err != nil || !gone {
 			return j.wait(j.e.poll, "what the integration held is being swept away"), err
@@ -59,6 +63,24 @@ func (j *erasure) eraseLive(ctx context.Context, doc erasureDoc) (Next, error) {
 	}
 	doc.E1At = j.nowAt()
 	return Next{}, j.put(ctx, doc)
+}
+
+// nameKeys writes down which keys a whole integration has, while it has them.
+func (j *erasure) nameKeys(ctx context.Context, doc erasureDoc) error {
+	keys := DestroyedKeys{Integration: doc.Plan.Integration, Detail: "the key-encryption key with all its versions, and with it every key of the integration"}
+	in, err := j.e.manager().store.KeysOf(ctx, eraser, store.KeyDomain{Integration: doc.Plan.Integration, UID: doc.Plan.UID})
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDisabled): // somebody deleted it meanwhile
+	case err != nil:
+		return err
+	default:
+		keys.KEK = in.KEK.Name
+		if keys.Keys, err = refsOf(in, func(*store.KeyState) bool { return true }); err != nil {
+			return err
+		}
+	}
+	doc.Keys = []DestroyedKeys{keys}
+	return j.put(ctx, doc)
 }
 
 // eraseSome erases some records, and counts them in the same transaction.
@@ -138,7 +160,9 @@ func (j *erasure) eraseKeys(ctx context.Context, doc erasureDoc) (Next, error) {
 		return Next{}, j.put(ctx, doc)
 	case j.e.store.IntegrationGone(doc.Plan.UID):
 		doc.E3At = j.nowAt()
-		doc.Keys = []DestroyedKeys{{Integration: doc.Plan.Integration, Detail: "the key-encryption key with all its versions, and with it every key of the integration"}}
+		if len(doc.Keys) == 0 { // it was deleted by somebody else than this erasure
+			doc.Keys = []DestroyedKeys{{Integration: doc.Plan.Integration, Detail: "the key-encryption key with all its versions, and with it every key of the integration"}}
+		}
 		return Next{}, j.put(ctx, doc)
 	case doc.Rotation == "":
 		return j.begin(ctx, doc)
@@ -243,7 +267,12 @@ func destroyedBy(r *Rotation, doc *erasureDoc) (keys []DestroyedKeys, err error)
 }
 
 // Waits is told that a step met something temporary.
-func (j *erasure) Waits(reason error, _ time.Time) { j.say(reason.Error()) }
+func (j *erasure) Waits(reason error, _ time.Time) {
+	j.say(reason.Error())
+	j.e.mu.Lock()
+	defer j.e.mu.Unlock()
+	j.held = true
+}
 
 // Fails is told that a step met something that waiting does not mend.
 func (j *erasure) Fails(ctx context.Context, reason error) {
@@ -267,6 +296,7 @@ func (j *erasure) wait(d time.Duration, why string) Next {
 func (j *erasure) say(why string) {
 	j.e.mu.Lock()
 	defer j.e.mu.Unlock()
+	j.held = false
 	if j.waits != why {
 		j.waits = why
 		j.e.changed(j.id)
@@ -299,7 +329,7 @@ func (j *erasure) put(ctx context.Context, doc erasureDoc) error {
 func (j *erasure) stored(doc erasureDoc) {
 	j.e.mu.Lock()
 	defer j.e.mu.Unlock()
-	j.doc, j.waits = doc, ""
+	j.doc, j.waits, j.held = doc, "", false
 	j.version++
 	j.e.changed(j.id)
 }

@@ -26,9 +26,15 @@ type real struct {
 
 func newReal(t *testing.T, records int) *real {
 	t.Helper()
+	return newRealWith(t, records, storetest.Options{})
+}
+
+func newRealWith(t *testing.T, records int, o storetest.Options) *real {
+	t.Helper()
 	r := &real{t: t}
 	r.ticks.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixNano())
-	r.Fixture = storetest.OpenWith(t, storetest.Options{Now: r.now})
+	o.Now = r.now
+	r.Fixture = storetest.OpenWith(t, o)
 	spec := store.CollectionSpec{Schema: []byte(`{"type":"object","properties":{
 		"email":{"type":"string","x-index":"exact"},"external_id":{"type":"string","x-index":"unique"},"card":{"type":"string"}}}`)}
 	_, _, err := r.PutIntegration(t.Context(), r.Root(), "acme", store.IntegrationSpec{}, store.Precondition{})

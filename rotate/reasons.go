@@ -38,6 +38,26 @@ func (m *Manager) Reasons() (out []store.Reason) {
 	return out
 }
 
+// Reasons says for /readyz which erasures failed, or are kept waiting by what
+// nobody expected: a key service that is away, say. That one waits for its
+// rotation is told by the rotation.
+func (e *Erasures) Reasons() (out []store.Reason) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, j := range e.all {
+		switch {
+		case j.doc.Failed != "":
+			out = append(out, store.Reason{Code: "erasure_failed", Degraded: true, Detail: "erasure " + j.id + ": " + j.doc.Failed})
+		case j.held:
+			out = append(out, store.Reason{Code: "erasure_waiting", Notice: true, Detail: "erasure " + j.id + ": " + j.waits})
+		}
+	}
+	slices.SortFunc(out, func(a, b store.Reason) int {
+		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Detail, b.Detail))
+	})
+	return out
+}
+
 // Stats returns what an operator watches.
 func (m *Manager) Stats() Stats {
 	m.mu.Lock()

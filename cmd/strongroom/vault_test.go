@@ -35,7 +35,7 @@ func TestVaultScripts(t *testing.T) {
 				Files: []string{file}, RequireExplicitExec: true, RequireUniqueNames: true, Setup: v.setup,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"exits": exits, "source": source, "save": save, "waitready": waitReady, "waitlog": waitLog, "signal": signalLast,
-					"vault": v.command, "vaultkey": v.key, "ready": ready, "reads": reads, "refused": refused, "holds": holds,
+					"vault": v.command, "vaultkey": v.key, "ready": ready, "reads": reads, "refused": refused, "holds": holds, "says": says,
 				},
 			})
 		})
@@ -122,6 +122,17 @@ func (v *vaultScript) keyOf(ts *testscript.TestScript, integration string) strin
 	}
 	ts.Fatalf("Vault has no key of the integration")
 	return ""
+}
+
+// says TEXT COMMAND... runs a command until it prints a text.
+func says(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("it never says %q", args[0])
 }
 
 const patience = 30 * time.Second

@@ -14,16 +14,18 @@ import (
 	"strongroom/envelope/envelopetest"
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
+	"strongroom/internal/ledger"
 	"strongroom/store"
 	"strongroom/store/bolt"
 	"strongroom/store/bolt/bolttest"
+	"strongroom/vaultkeys"
 )
 
 // Fixture is a store and the parts that it stands on.
 type Fixture struct {
 	*store.Store
 	Engine *bolt.Engine
-	Keys   *envelopetest.Provider
+	Keys   *envelopetest.Provider // not what the store uses when Options name a Provider
 	Audit  *audit.Log
 	Deps   store.Deps
 	// AuditDir is where the audit log lies.
@@ -38,9 +40,11 @@ type Options struct {
 	Leases     envelope.Options
 	Limits     store.Limits
 	Counting   store.Counting
-	Unchecked  bool         // the test damages the store: it is not checked at the end
-	Engine     *bolt.Engine // instead of one of its own; the test closes it
-	AuditDir   string       // instead of a folder of its own
+	Unchecked  bool               // the test damages the store: it is not checked at the end
+	Engine     *bolt.Engine       // instead of one of its own; the test closes it
+	AuditDir   string             // instead of a folder of its own
+	Provider   vaultkeys.Provider // instead of keys in memory
+	Ledger     *ledger.Ledger     // nil: none
 }
 
 // Open makes a store in dev mode.
@@ -62,7 +66,10 @@ func OpenWith(t testing.TB, o Options) *Fixture {
 	t.Cleanup(func() { log.Close() })
 	deps := store.Deps{
 		Engine: engine, Keys: keys, Audit: log, Now: o.Now, Leases: o.Leases, Limits: o.Limits, Counting: o.Counting,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Ledger: o.Ledger,
+	}
+	if o.Provider != nil {
+		deps.Keys = o.Provider
 	}
 	must(t, store.Init(context.Background(), deps, store.InitOptions{Dev: !o.Production}))
 	f := &Fixture{Engine: engine, Keys: keys, Audit: log, Deps: deps, AuditDir: dir, t: t}

@@ -56,7 +56,7 @@ func (a *App) certificateReasons(now time.Time) (reasons []store.Reason) {
 
 // Ready tells why the server is not as well as it should be.
 func (a *App) Ready() []store.Reason {
-	return slices.Concat(a.Store.Ready(), a.certificateReasons(time.Now()), a.Jobs.Reasons())
+	return slices.Concat(a.Store.Ready(), a.certificateReasons(time.Now()), a.Jobs.Reasons(), a.Erasures.Reasons())
 }
 
 // certificateExpiry is the metric of what is left.
