@@ -162,9 +162,8 @@ func (v *vaulted) config(t *testing.T) transit.Config {
 
 // manage is a new process, as far as jobs are concerned.
 func (v *vaulted) manage() {
-	now := v.now
-	v.erasures = NewErasures(ErasureOptions{Store: v.Store, Now: now, Compact: v.compact})
-	v.m = New(Options{Store: Of(v.Store), Now: now, Logger: quiet, Compact: v.compact, Kinds: []Kind{v.erasures}})
+	v.erasures = NewErasures(ErasureOptions{Store: v.Store, Now: v.now, Compact: v.compact})
+	v.m = New(Options{Store: Of(v.Store), Now: v.now, Logger: quiet, Compact: v.compact, Kinds: []Kind{v.erasures}})
 }
 
 func (v *vaulted) compact(ctx context.Context) error {
