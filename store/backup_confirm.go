@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"strongroom/envelope"
@@ -110,18 +109,9 @@ func (s *Store) VerifiedBackup(ctx context.Context) (*KnownBackup, error) {
 	return &known, nil
 }
 
-// verifiedBackupAfter refuses to go on unless a backup that was begun after an
-// instant was confirmed.
-func (s *Store) verifiedBackupAfter(ctx context.Context, at time.Time) error {
+// verifiedBackupAfter reports whether a backup that was begun after an instant
+// was confirmed.
+func (s *Store) verifiedBackupAfter(ctx context.Context, at time.Time) (bool, error) {
 	known, err := s.VerifiedBackup(ctx)
-	switch {
-	case err != nil:
-		return err
-	case known == nil:
-		return &Conflict{fmt.Sprintf("no backup of after %s was verified, and older ones could not be opened any more: make one", at.UTC().Format(time.RFC3339))}
-	case !known.CreatedAt.After(at):
-		return &Conflict{fmt.Sprintf("the last verified backup, of %s, is older than %s and could not be opened any more: make another one",
-			known.CreatedAt.Format(time.RFC3339), at.UTC().Format(time.RFC3339))}
-	}
-	return nil
+	return err == nil && known != nil && known.CreatedAt.After(at), err
 }

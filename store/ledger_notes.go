@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 
 	"strongroom/internal/ledger"
 	"strongroom/internal/uid"
@@ -49,4 +51,32 @@ func decodeNotes(value []byte) ([]ledger.Note, error) {
 		return notes, nil
 	}
 	return nil, errLayout
+}
+
+// noteKeys has the ledger told of the keys that a plan destroys. Those of the
+// system domain MAC the ledger too: it follows them first.
+func (s *Store) noteKeys(ctx context.Context, op *operation, p *keyPlan) error {
+	for _, k := range p.drops {
+		note := ledger.Note{Kind: ledger.KeyDestroyed, Integration: p.d.UID, Name: p.d.Integration, Purpose: uint8(k.Purpose), Generation: k.Generation}
+		for _, key := range p.history.Keys {
+			if key.Key.Purpose == k.Purpose && key.Key.Generation == k.Generation {
+				note.KeyID = fmt.Sprintf("%08x", key.Key.KeyID)
+			}
+		}
+		op.notes = append(op.notes, note)
+	}
+	if len(p.drops) > 0 && p.d.System() {
+		return s.useLedger(ctx)
+	}
+	return nil
+}
+
+// noteTrim has the ledger told, once it is done, that versions of a
+// key-encryption key were trimmed.
+func (s *Store) noteTrim(ctx context.Context, op *operation, d KeyDomain, version int) error {
+	op.notes = []ledger.Note{{Kind: ledger.Trimmed, Integration: d.UID, Name: d.Integration, Version: uint64(version)}}
+	if d.System() {
+		return s.useLedger(ctx) // it carries keysets that are wrapped under the old versions
+	}
+	return nil
 }

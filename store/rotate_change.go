@@ -87,6 +87,9 @@ func (s *Store) changeKeysOnce(ctx context.Context, op *operation, d KeyDomain, 
 	if err := op.intent(); err != nil {
 		return err
 	}
+	if err := s.noteKeys(ctx, op, p); err != nil {
+		return err
+	}
 	return p.carryOut(ctx, op, writes)
 }
 

@@ -183,6 +183,9 @@ func (s *Store) TrimKEK(ctx context.Context, c Caller, d KeyDomain, version int)
 		if err := op.intent(); err != nil {
 			return err
 		}
+		if err := s.noteTrim(ctx, op, d, version); err != nil {
+			return err
+		}
 		return keyError(s.keys.Trim(ctx, s.kekName(d), version))
 	})
 }

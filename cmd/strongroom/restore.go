@@ -17,14 +17,19 @@ import (
 
 func (c *cli) restoreCommand() *cobra.Command {
 	var f storeFlags
-	var identity string
+	var identity, accept string
 	var check bool
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Make a store of a backup where there is none; or --check that it could be done", Args: exactly(1),
 		Long: `Make a store of a backup where there is none. The keys must be there already: the
 keyring, or Vault. With --check nothing is changed: the backup is restored into a
 folder that is thrown away, a record of each collection is opened, and, unless a
-server holds the store there is, the two are compared: what would be lost.`,
+server holds the store there is, the two are compared: what would be lost.
+
+What the ledger of erasures tells of after the backup is done again: a restore
+brings back no record that was erased, no secret that was revoked. Where the
+ledger shows that the store went on after the backup, or the ledger is not there,
+say with --accept-rollback why the store is set back; the audit log has it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conf, err := f.forRestore(check)
 			if err != nil {
@@ -34,6 +39,7 @@ server holds the store there is, the two are compared: what would be lost.`,
 				return err
 			}
 			return c.withBackup(args[0], identity, func(b app.Backup) error {
+				b.AcceptRollback = accept
 				if check {
 					return c.checkBackup(cmd.Context(), conf, f.dev, b)
 				}
@@ -43,6 +49,7 @@ server holds the store there is, the two are compared: what would be lost.`,
 	}
 	f.bind(cmd)
 	cmd.Flags().StringVar(&identity, "identity", "", "a file of age identities, for a backup that is sealed for one")
+	cmd.Flags().StringVar(&accept, "accept-rollback", "", "why a store is set back behind what its ledger of erasures tells")
 	cmd.Flags().BoolVar(&check, "check", false, "only try, and tell what would be lost")
 	return cmd
 }
@@ -83,11 +90,18 @@ func (c *cli) withBackup(path, identity string, run func(app.Backup) error) erro
 }
 
 func (c *cli) restore(ctx context.Context, conf config.Config, dev bool, b app.Backup) error {
-	info, err := app.Restore(ctx, conf, c.logger(), dev, b)
+	done, err := app.Restore(ctx, conf, c.logger(), dev, b)
 	if err != nil {
 		return err
 	}
-	return c.say(info, "restored into %s: the backup of %s, %d entries", conf.DataDir, info.CreatedAt.Format(time.RFC3339), info.Entries)
+	text := fmt.Sprintf("restored into %s: the backup of %s, %d entries", conf.DataDir, done.CreatedAt.Format(time.RFC3339), done.Entries)
+	if done.Reapplied != (store.Reapplied{}) {
+		text += "\nerased or revoked again, as the ledger tells: " + done.Reapplied.String()
+	}
+	for _, in := range done.Keyless {
+		text += fmt.Sprintf("\nintegration %s cannot be opened: %s", in.Integration, in.Reason)
+	}
+	return c.say(done, "%s", text)
 }
 
 func (c *cli) checkBackup(ctx context.Context, conf config.Config, dev bool, b app.Backup) error {

@@ -88,6 +88,7 @@ func (c *Config) Check() error {
 	if c.CompactEvery != 0 {
 		k.between("compact_every", c.CompactEvery, Duration(time.Minute), Duration(365*24*time.Hour))
 	}
+	k.between("erasure.promise", c.Erasure.Promise, Duration(time.Hour), Duration(10*365*24*time.Hour))
 	k.oneOf("two_person", c.TwoPerson, On, Off)
 	k.oneOf("trusted_proxy_header", c.TrustedProxyHeader, "x-forwarded-for", "forwarded")
 	k.narrow("trusted_proxies", c.TrustedProxies)

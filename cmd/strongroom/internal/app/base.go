@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/access"
 	"strongroom/internal/audit"
 	"strongroom/internal/config"
+	"strongroom/internal/ledger"
 	"strongroom/internal/limits"
 	"strongroom/store"
 	"strongroom/store/bolt"
@@ -32,19 +33,35 @@ type Base struct {
 	Engine *bolt.Engine
 	Keys   vaultkeys.Provider
 	Audit  *audit.Log
+	Ledger *ledger.Ledger // nil where a store is only tried
 	Store  *store.Store
 	Gate   *limits.Gate
 
+	renew   string // why a ledger that lacks entries is gone on with
 	closers []func() error
 }
 
 // OpenBase opens a store that Create has made. dev says that a development
 // store is meant: either kind is refused in place of the other.
 func OpenBase(ctx context.Context, c config.Config, logger *slog.Logger, dev bool) (b *Base, err error) {
+	return openBase(ctx, c, logger, dev, "")
+}
+
+// RenewLedger opens a store whose ledger lacks what the store has seen, and has
+// it go on with that one. Why stands in the audit log and in the ledger.
+func RenewLedger(ctx context.Context, c config.Config, logger *slog.Logger, dev bool, reason string) error {
+	b, err := openBase(ctx, c, logger, dev, reason)
+	if err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+func openBase(ctx context.Context, c config.Config, logger *slog.Logger, dev bool, renew string) (b *Base, err error) {
 	if err := refuseLostKeyring(c); err != nil {
 		return nil, err
 	}
-	b = &Base{}
+	b = &Base{renew: renew}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())
@@ -58,6 +75,9 @@ func OpenBase(ctx context.Context, c config.Config, logger *slog.Logger, dev boo
 		return b, err
 	}
 	if err := b.openAudit(c); err != nil {
+		return b, err
+	}
+	if err := b.openLedger(c); err != nil {
 		return b, err
 	}
 	b.Gate = limits.NewGate(time.Now, b.noteGuard)
@@ -102,6 +122,22 @@ func (b *Base) openAudit(c config.Config) (err error) {
 	return nil
 }
 
+// LedgerDir returns the folder of the ledger of erasures.
+func LedgerDir(c config.Config) string {
+	if c.LedgerDir != "" {
+		return c.LedgerDir
+	}
+	return filepath.Join(filepath.Dir(c.DataDir), "ledger")
+}
+
+func (b *Base) openLedger(c config.Config) (err error) {
+	if b.Ledger, err = ledger.Open(LedgerDir(c)); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.Ledger.Close)
+	return nil
+}
+
 // noteGuard audits what the guard tells, once there is a store.
 func (b *Base) noteGuard(e limits.GuardEvent) {
 	if b.Store != nil {
@@ -111,7 +147,7 @@ func (b *Base) noteGuard(e limits.GuardEvent) {
 
 func (b *Base) deps(c config.Config, logger *slog.Logger) store.Deps {
 	d := store.Deps{
-		Engine: b.Engine, Keys: b.Keys, Audit: b.Audit, Logger: logger,
+		Engine: b.Engine, Keys: b.Keys, Audit: b.Audit, Logger: logger, Ledger: b.Ledger, RenewLedger: b.renew,
 		Leases: envelope.Options{
 			Capacity: c.Leases.Capacity, Lease: time.Duration(c.Leases.Lease), Refresh: time.Duration(c.Leases.Refresh),
 			HardCap: time.Duration(c.Leases.HardCap), Deadline: time.Duration(c.Leases.Deadline),

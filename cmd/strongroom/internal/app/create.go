@@ -58,6 +58,9 @@ func createAt(ctx context.Context, path string, c config.Config, logger *slog.Lo
 	if err := b.openAudit(c); err != nil {
 		return nil, err
 	}
+	if err := b.openLedger(c); err != nil {
+		return nil, err
+	}
 	if err := store.Init(ctx, b.deps(c, logger), store.InitOptions{Dev: dev}); err != nil {
 		return nil, err
 	}

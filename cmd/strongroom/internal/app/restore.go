@@ -26,9 +26,16 @@ type Backup struct {
 	AcceptRollback string
 }
 
+// Restored is what a restore did.
+type Restored struct {
+	store.BackupInfo
+	Reapplied store.Reapplied            `json:"reapplied"` // erased or revoked again, as the ledger tells
+	Keyless   []store.KeylessIntegration `json:"keyless"`   // what cannot be opened, and why
+}
+
 // Restore makes a store of a backup, where there is none. The store appears
 // when all of it was read, authenticated and opened, or not at all.
-func Restore(ctx context.Context, c config.Config, logger *slog.Logger, dev bool, b Backup) (info store.BackupInfo, err error) {
+func Restore(ctx context.Context, c config.Config, logger *slog.Logger, dev bool, b Backup) (info Restored, err error) {
 	path := DataFile(c)
 	if exists(path) {
 		return info, fmt.Errorf("%w in %s: a backup is not restored over it; move it away first", ErrStoreExists, c.DataDir)
@@ -47,7 +54,7 @@ func Restore(ctx context.Context, c config.Config, logger *slog.Logger, dev bool
 	return info, publish(unfinished, path)
 }
 
-func restoreAt(ctx context.Context, path string, c config.Config, logger *slog.Logger, dev bool, b Backup) (info store.BackupInfo, err error) {
+func restoreAt(ctx context.Context, path string, c config.Config, logger *slog.Logger, dev bool, b Backup) (info Restored, err error) {
 	base := &Base{}
 	defer func() { err = errors.Join(err, base.Close()) }()
 	if err := base.openKeys(ctx, c, dev); err != nil {
@@ -56,16 +63,23 @@ func restoreAt(ctx context.Context, path string, c config.Config, logger *slog.L
 	if err := base.openAudit(c); err != nil {
 		return info, err
 	}
+	if err := base.openLedger(c); err != nil {
+		return info, err
+	}
 	if err := base.createEngine(path, logger); err != nil {
 		return info, err
 	}
-	if info, err = store.Restore(ctx, base.deps(c, logger), b.From, b.Identities, store.RestoreOptions{AcceptRollback: b.AcceptRollback}); err != nil {
+	if info.BackupInfo, err = store.Restore(ctx, base.deps(c, logger), b.From, b.Identities, store.RestoreOptions{AcceptRollback: b.AcceptRollback}); err != nil {
 		return info, err
 	}
 	if base.Store, err = store.Open(ctx, base.deps(c, logger)); err != nil {
 		return info, err
 	}
 	base.closers = append(base.closers, base.Store.Close)
+	info.Reapplied = base.Store.Reapplied()
+	if info.Keyless, err = base.Store.Keyless(ctx); err != nil {
+		return info, err
+	}
 	return info, refuseOtherKind(base.Store.Dev(), dev)
 }
 
