@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -206,9 +205,9 @@ func (s *Store) backedUp(ctx context.Context, d KeyDomain) error {
 			last = key.DestroyedAt
 		}
 	}
-	err = s.verifiedBackupAfter(ctx, last)
-	if none := (*Conflict)(nil); errors.As(err, &none) {
-		return fmt.Errorf("%w (%s)", ErrNoBackup, none.Detail)
+	ok, err := s.verifiedBackupAfter(ctx, last)
+	if err == nil && !ok {
+		err = ErrNoBackup
 	}
 	return err
 }

@@ -2,20 +2,15 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"strongroom/envelope"
 )
 
-// renewSigners makes a key that access tokens are signed with from now on, when
-// the one that does so is older than the system's primary key: whoever has the
-// older key may have it. Tokens that it has signed are good until they expire.
+// renewSigners makes the keys anew that sign access tokens and statements, where
+// they are older than the system's primary key: whoever has the older key may
+// have them. What they have signed stays good, tokens until they expire.
 func (s *Store) renewSigners(ctx context.Context) error {
-	s.controlMu.Lock()
-	defer s.controlMu.Unlock()
-	keys := lastFirst(s.catalog.Load().signing)
-	if len(keys) == 0 {
-		return nil // no token was ever asked for
-	}
 	at, err := s.readKeys(ctx, KeyDomain{})
 	if err != nil {
 		return err
@@ -24,8 +19,23 @@ func (s *Store) renewSigners(ctx context.Context) error {
 	if primary == nil {
 		return nil // it is the first one
 	}
+	if err := s.renewSigningKey(ctx, primary.PromotedAt); err != nil {
+		return err
+	}
+	return s.RotateAttestKey(ctx, primary.PromotedAt)
+}
+
+// renewSigningKey makes a key for access tokens that signs at once, unless the
+// one that signs was made since.
+func (s *Store) renewSigningKey(ctx context.Context, since time.Time) error {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	keys := lastFirst(s.catalog.Load().signing)
+	if len(keys) == 0 {
+		return nil // no token was ever asked for
+	}
 	for _, key := range keys {
-		if !key.CreatedAt.Before(primary.PromotedAt) && !key.SignsFrom.After(s.now()) {
+		if !key.CreatedAt.Before(since) && !key.SignsFrom.After(s.now()) {
 			return nil // it was made by an earlier call
 		}
 	}
