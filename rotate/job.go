@@ -64,7 +64,7 @@ const (
 // refuses a key is told to allow it, what must be alone ends.
 var temporary = []error{
 	store.ErrKeyServiceUnavailable, store.ErrKeyRefused, store.ErrAuditUnavailable,
-	store.ErrNotPersisted, store.ErrOutcomeUnknown, store.ErrBusy, store.ErrNoBackup,
+	store.ErrNotPersisted, store.ErrOutcomeUnknown, store.ErrBusy, store.ErrNoBackup, store.ErrLedgerUnavailable,
 	context.DeadlineExceeded, context.Canceled,
 }
 
