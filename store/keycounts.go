@@ -133,27 +133,6 @@ func keyCounterKey(c uid.UID, kind string, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(k, n)
 }
 
-// countDEK changes how many wrapped DEKs of a collection are under a key.
-func countDEK(tx kv.Tx, c uid.UID, keyID uint32, delta int64) {
-	addKeyCount(tx, c, countedDEKs, keyID, delta)
-}
-
-// countTokens changes how many records of a collection have a token set of an
-// index generation.
-func countTokens(tx kv.Tx, c uid.UID, indexGeneration uint32, delta int64) {
-	addKeyCount(tx, c, countedTokens, indexGeneration, delta)
-}
-
-// countControl changes how many control values are under a key of the system.
-func countControl(tx kv.Tx, keyID uint32, delta int64) {
-	addKeyCount(tx, uid.Zero, countedControl, keyID, delta)
-}
-
-// countMAC changes how many idempotency keys are under a MAC generation.
-func countMAC(tx kv.Tx, generation uint32, delta int64) {
-	addKeyCount(tx, uid.Zero, countedMACs, generation, delta)
-}
-
 // keyCounts returns how many wrapped DEKs of a collection are under each key
 // id, and how many records have tokens of each index generation. A collection
 // that is being removed has what is left of it.
