@@ -347,10 +347,13 @@ func TestOnlyOperators(t *testing.T) {
 		"throttle": func() error { _, err := w.m.Throttle(ctx, nobody, made.ID, 1); return err },
 		"follow":   func() error { _, err := w.m.Subscribe(ctx, nobody, made.ID); return err },
 		"report":   func() error { _, err := w.m.Report(ctx, nobody, made.ID); return err },
-		"schedule": func() error { _, _, err := w.m.PutSchedule(ctx, nobody, "x", ScheduleSpec{}, store.Precondition{}); return err },
-		"read":     func() error { _, err := w.m.GetSchedule(ctx, nobody, "x"); return err },
-		"all":      func() error { _, err := w.m.ListSchedules(ctx, nobody); return err },
-		"delete":   func() error { return w.m.DeleteSchedule(ctx, nobody, "x", store.Precondition{}) },
+		"schedule": func() error {
+			_, _, err := w.m.PutSchedule(ctx, nobody, "x", ScheduleSpec{}, store.Precondition{})
+			return err
+		},
+		"read":   func() error { _, err := w.m.GetSchedule(ctx, nobody, "x"); return err },
+		"all":    func() error { _, err := w.m.ListSchedules(ctx, nobody); return err },
+		"delete": func() error { return w.m.DeleteSchedule(ctx, nobody, "x", store.Precondition{}) },
 	} {
 		if err := call(); !errors.Is(err, store.ErrForbidden) {
 			t.Errorf("%s: %v", name, err)
