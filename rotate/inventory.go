@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"strongroom/envelope"
 	"strongroom/store"
 )
 
@@ -113,12 +114,23 @@ func (i *Inventory) describe(d store.DomainKeys, now time.Time) DomainKeys {
 		}
 	}
 	for n, k := range d.Keys {
+		k.Purpose = nameOf(purposeOf(k.Purpose))
 		out.Keys[n].KeyState = k
 		if k.State == "primary" {
 			out.Keys[n].Life = lifeOf(inUseSince(k), now, i.Periods.of(k.Purpose))
 		}
 	}
 	return out
+}
+
+// nameOf is the name of a purpose in documents.
+func nameOf(p envelope.Purpose) string {
+	for name, purpose := range purposes {
+		if purpose == p {
+			return name
+		}
+	}
+	return p.String()
 }
 
 // inUseSince is when a key was promoted; the first of a domain was made as the

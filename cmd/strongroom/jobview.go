@@ -103,6 +103,9 @@ func (n *jobNews) at() string {
 
 // pace says how fast it goes, and how long it will.
 func (n *jobNews) pace() (parts []string) {
+	if n.done >= n.total {
+		return nil // what is left is not a matter of values
+	}
 	if n.rate > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f/s", n.rate))
 	}

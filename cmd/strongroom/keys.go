@@ -26,7 +26,7 @@ func keyTable(list []client.KeyDomain) func() *table {
 		t := &table{head: []string{"INTEGRATION", "KEY", "ID", "STATE", "AGE", "CRYPTOPERIOD LEFT", "VALUES", "NEXT ROTATION"}}
 		for _, d := range list {
 			name, next := domainName(d.Integration), when(d.NextRotation)
-			t.add(name, "kek", d.KEK.Name, kekState(&d.KEK), span(d.KEK.AgeSeconds), span(d.KEK.LeftSeconds), "-", next)
+			t.add(name, "kek", "-", kekState(&d.KEK), span(d.KEK.AgeSeconds), span(d.KEK.LeftSeconds), "-", next)
 			for _, k := range d.Keys {
 				if k.State != "primary" {
 					next = "-"

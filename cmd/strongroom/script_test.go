@@ -14,6 +14,8 @@ import (
 
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"strongroom/internal/attest"
 )
 
 func TestMain(m *testing.M) {
@@ -35,13 +37,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// setup makes a folder for temporary files, which a script can look into, and an
-// age identity.
+// setup makes a folder for temporary files, which a script can look into, an age
+// identity and a key of statements.
 func setup(env *testscript.Env) error {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		return err
 	}
+	other, err := attest.NewKey("other") // which signed nothing
+	if err != nil {
+		return err
+	}
+	env.Setenv("OTHER_KEY", other.Verifier)
 	path := filepath.Join(env.WorkDir, "age.txt")
 	env.Setenv("AGE_RECIPIENT", identity.Recipient().String())
 	env.Setenv("AGE_IDENTITY", path)

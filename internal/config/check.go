@@ -219,7 +219,6 @@ func (c *Config) checkRotation(k *checker) {
 	k.between("rotation.cryptoperiods.kek", p.KEK, day, 3650*day)
 	k.between("rotation.cryptoperiods.wrapping", p.Wrapping, day, 3650*day)
 	k.between("rotation.cryptoperiods.index", p.Index, day, 3650*day)
-	k.between("erasure.promise", c.Erasure.Promise, day, 365*day)
 	if c.LedgerDir != "" && within(c.DataDir, c.LedgerDir) {
 		k.fail("ledger_dir", "must not lie in data_dir: it is there for when that is put back as it was")
 	}

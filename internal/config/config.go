@@ -31,9 +31,8 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 type Config struct {
 	DataDir  string `yaml:"data_dir" path:"yes"`
 	AuditDir string `yaml:"audit_dir" path:"yes"`
-	// LedgerDir is where erasures and revocations are written down outside of
-	// the data file, so that a restore applies them again. Empty: a folder
-	// beside data_dir.
+	// LedgerDir is where erasures and revocations are written down that a
+	// restore must not undo. Empty: the folder ledger beside data_dir.
 	LedgerDir string `yaml:"ledger_dir" path:"yes"`
 	Listen    string `yaml:"listen"`
 	OpsListen string `yaml:"ops_listen"`
@@ -72,6 +71,13 @@ type Config struct {
 	Leases   Leases   `yaml:"leases"`
 	Limits   Limits   `yaml:"limits"`
 	Log      Log      `yaml:"log"`
+}
+
+// Erasure says what is promised of erasures.
+type Erasure struct {
+	// Promise is how long after an erasure a copy of the keys may still open
+	// what was erased: a copy of the keyring expires after it.
+	Promise Duration `yaml:"promise"`
 }
 
 // The ways to treat certificates of clients.
@@ -189,13 +195,6 @@ type Cryptoperiods struct {
 	KEK      Duration `yaml:"kek"`      // wraps keysets
 	Wrapping Duration `yaml:"wrapping"` // wraps data-encryption keys
 	Index    Duration `yaml:"index"`    // makes index tokens and pseudonyms
-}
-
-// Erasure says what is promised to whoever asks for an erasure.
-type Erasure struct {
-	// Promise is within how much time nothing can bring back what was erased:
-	// a backup of the keys expires after it.
-	Promise Duration `yaml:"promise"`
 }
 
 // Leases bound how long unwrapped keysets are held in memory.

@@ -139,7 +139,7 @@ func TestRefused(t *testing.T) {
 		"ACME with a wildcard":         {env: []string{"STRONGROOM_TLS_ACME_DIRECTORY=https://a.example/d", "STRONGROOM_TLS_ACME_DOMAINS=*.a.example"}, want: "tls.acme.domains: must be names"},
 		"a grace within the lease":     {from: "grace: 2h", to: "grace: 30m", want: "rotation.grace: must be from 1h0m0s"},
 		"a key that is never old":      {from: "wrapping: 8760h", to: "wrapping: 0s", want: "rotation.cryptoperiods.wrapping: must be from"},
-		"a promise of a year and more": {env: []string{"STRONGROOM_ERASURE_PROMISE=9000h"}, want: "erasure.promise: must be from"},
+		"a promise of twelve years":    {env: []string{"STRONGROOM_ERASURE_PROMISE=105120h"}, want: "erasure.promise: must be from"},
 		"a ledger that goes with data": {from: "ledger_dir: ledger", to: "ledger_dir: data/ledger", want: "ledger_dir: must not lie in data_dir"},
 		"a token without a lifetime":   {env: []string{"STRONGROOM_TOKEN_LIFETIME=1s"}, want: "token_lifetime: must be from 1m0s"},
 	} {
