@@ -12,9 +12,13 @@ import (
 
 // openJobs makes what carries on rotations, their schedules and erasures. Run
 // carries them on.
-func (a *App) openJobs() *rotate.Manager {
+func (a *App) openJobs(between func(rotate.Store) rotate.Store) *rotate.Manager {
+	steps := rotate.Of(a.Store)
+	if between != nil {
+		steps = between(steps)
+	}
 	return rotate.New(rotate.Options{
-		Store: rotate.Of(a.Store), Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
+		Store: steps, Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
 		Grace: time.Duration(a.config.Rotation.Grace),
 	})
 }
