@@ -111,7 +111,7 @@ func (k *rotateTest) inspect() {
 			k.stood[p.Step]++
 		}
 	}
-	if k.rotator.c.request.Trim {
+	if k.rotator.c.request.Trim || k.rotator.lacksBackup() {
 		h.backUp()
 	}
 }

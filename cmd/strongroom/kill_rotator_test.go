@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,6 +110,19 @@ func (r *killRotator) last() string {
 	return toJSON(r.k.T, r.then)
 }
 
+// lacksBackup reports whether the rotation waits for a verified backup.
+func (r *killRotator) lacksBackup() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.then.State == "waiting" && strings.Contains(r.then.Detail, "make one, and verify it")
+}
+
+func (r *killRotator) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.then = client.Rotation{}
+}
+
 // run looks after the rotations until the server is gone.
 func (r *killRotator) run(ctx context.Context) {
 	for ctx.Err() == nil && !r.k.Failed() {
@@ -168,6 +182,8 @@ func (r *killRotator) tend(ctx context.Context, one *client.Rotation) (err error
 		r.k.Errorf("a rotation failed: %s", one.Detail)
 	case one.State == "paused":
 		_, err = c.ResumeRotation(ctx, one.ID)
+	case !mine && one.Rate > 0:
+		_, err = c.ThrottleRotation(ctx, one.ID, 0)
 	case one.Direction != "forward":
 	case r.c.direction == "cancel" && at("promote"):
 		_, err = c.CancelRotation(ctx, one.ID)
