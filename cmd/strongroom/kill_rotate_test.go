@@ -56,6 +56,10 @@ func runKillRotations(t *testing.T, vault *config.Vault, moments []string) {
 	k.kill()
 	k.wantAudited()
 	k.dayLater()
+	k.stand()
+	k.check()
+	k.wantInventory()
+	k.kill()
 	k.tell()
 }
 
@@ -152,7 +156,7 @@ func (k *rotateTest) loadUntil(wait func()) {
 		load.Go(func() { k.backUpOnce(ctx) })
 	}
 	time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
-	k.must(os.WriteFile(filepath.Join(k.home, "..", killGo), nil, 0o600))
+	k.goOn()
 	wait()
 	k.kill()
 	cancel()
@@ -168,6 +172,12 @@ func (k *rotateTest) stand() {
 	k.Helper()
 	k.must(os.RemoveAll(filepath.Join(k.home, "..", killGo)))
 	k.start()
+}
+
+// goOn lets the rotations go on.
+func (k *rotateTest) goOn() {
+	k.Helper()
+	k.must(os.WriteFile(filepath.Join(k.home, "..", killGo), nil, 0o600))
 }
 
 func (k *rotateTest) log() string {
@@ -227,6 +237,27 @@ func (k *rotateTest) backUpOnce(ctx context.Context) {
 	time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
 	if _, err := k.client.Backup(ctx, "", discard{}); err == nil {
 		k.backups++
+	}
+}
+
+// wantInventory asks the server for its keys: nothing is under one that is not
+// the primary one of its purpose, and there is no other than that.
+func (k *rotateTest) wantInventory() {
+	k.Helper()
+	k.goOn() // the inventory tells of schedules, too
+	domains, err := k.client.ListKeys(k.Context())
+	k.must(err)
+	values := uint64(0)
+	for _, d := range domains {
+		for _, key := range d.Keys {
+			if key.State != "primary" && (key.State != "destroyed" || key.Values > 0) {
+				k.Errorf("the %s key %s of %q is %s and has %d values", key.Purpose, key.KeyID, d.Integration, key.State, key.Values)
+			}
+			values += key.Values
+		}
+	}
+	if len(domains) != 2 || values == 0 {
+		k.Errorf("the inventory has %d domains and %d values", len(domains), values)
 	}
 }
 
