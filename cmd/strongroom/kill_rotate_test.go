@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -275,6 +274,6 @@ func (k *rotateTest) tell() {
 	}
 	k.Logf("%d kills, %d of them at a step that was named; rotations made: %v; acknowledged: %v", k.rounds, len(k.want), k.rotator.made, k.acks.done)
 	for _, at := range slices.Sorted(maps.Keys(k.stood)) {
-		k.Log(fmt.Sprintf("%4d times a part was left at %s", k.stood[at], at))
+		k.Logf("%4d times a part was left at %s", k.stood[at], at)
 	}
 }
