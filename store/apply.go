@@ -26,8 +26,7 @@ func (d *sealedDraft) recheck(tx kv.ReadTx, coll *collection) error {
 // inForce finds out, in the transaction, whether the keys and definitions of an
 // integration are still those that a draft was made under. errStale when not.
 func inForce(tx kv.ReadTx, coll *collection, made generation) error {
-	g, err := decodeGeneration(tx.Get(kv.Generations, coll.integration.doc.UID[:]))
-	if err != nil || g != made {
+	if !made.is(tx.Get(kv.Generations, coll.integration.doc.UID[:])) {
 		return errStale
 	}
 	return nil

@@ -65,7 +65,11 @@ func (s *Store) RefreshForTest(ctx context.Context, integration string) error {
 
 // KeyCountsForTest returns what the counters of a collection say.
 func (s *Store) KeyCountsForTest(ctx context.Context, ref CollectionRef) (deks, tokens map[uint32]uint64, err error) {
-	c := s.catalog.Load().collectionOf(ref).doc.UID
+	return s.KeyCountsOfForTest(ctx, s.catalog.Load().collectionOf(ref).doc.UID)
+}
+
+// KeyCountsOfForTest is KeyCountsForTest of a collection that may be gone.
+func (s *Store) KeyCountsOfForTest(ctx context.Context, c uid.UID) (deks, tokens map[uint32]uint64, err error) {
 	err = s.engine.View(ctx, func(tx kv.ReadTx) error { deks, tokens = keyCounts(tx, c); return nil })
 	return deks, tokens, err
 }

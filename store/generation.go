@@ -44,6 +44,7 @@ type keyState struct {
 
 const (
 	generationFormat = 2
+	statesAt         = 1 + 8 + 1
 	keyStateSize     = 1 + 4 + 1
 	maxKeyStates     = 255
 )
@@ -52,7 +53,7 @@ func (g generation) encode() []byte {
 	if g.states == "" {
 		return g.encodeOld()
 	}
-	b := make([]byte, 0, 10+len(g.states))
+	b := make([]byte, 0, statesAt+len(g.states))
 	b = append(b, generationFormat)
 	b = binary.BigEndian.AppendUint64(b, g.epoch)
 	b = append(b, byte(len(g.states)/keyStateSize))
@@ -84,6 +85,17 @@ func decodeGeneration(b []byte) (generation, error) {
 		return g, nil
 	}
 	return generation{}, errLayout
+}
+
+// is reports whether a stored value is that of the generation. Every write asks
+// it, so it makes nothing.
+func (g generation) is(stored []byte) bool {
+	if g.states == "" {
+		other, err := decodeGeneration(stored)
+		return err == nil && other == g
+	}
+	return len(stored) == statesAt+len(g.states) && stored[0] == generationFormat && binary.BigEndian.Uint64(stored[1:]) == g.epoch &&
+		int(stored[statesAt-1])*keyStateSize == len(g.states) && string(stored[statesAt:]) == g.states
 }
 
 // settle finds the primary keys among the states. It reports false when the
@@ -214,7 +226,18 @@ func (g generation) openIndexes() []uint32 {
 // what the keys may do now.
 func (g generation) opened(dom *envelope.Domain) bool {
 	wrapping, index := dom.Generation()
-	return g.wrapping == wrapping && g.index == index && covers(dom.IndexGenerations(), g)
+	return g.wrapping == wrapping && g.index == index && (!g.dual() || covers(dom.IndexGenerations(), g))
+}
+
+// dual reports whether tokens may stand under another index key than the primary
+// one.
+func (g generation) dual() bool {
+	for i := 0; i < len(g.states); i += keyStateSize {
+		if k := keyStateAt(g.states, i); k.state == envelope.StateEnabled && g.primaryOf(k.purpose) == &g.index {
+			return true
+		}
+	}
+	return false
 }
 
 // generationOf returns what the keys of a domain may do, with a state for each

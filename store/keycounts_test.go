@@ -1,16 +1,20 @@
 package store_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"strongroom/envelope"
+	"strongroom/internal/uid"
 	"strongroom/store"
 	"strongroom/store/kv"
 	"strongroom/store/storetest"
@@ -23,6 +27,15 @@ type tallied struct {
 	t           *rapid.T
 	generations map[envelope.Purpose]uint32
 	collections int
+	clock       atomic.Int64 // unix nanoseconds; imports read it side by side
+}
+
+func newTallied(t testing.TB, rt *rapid.T) *tallied {
+	c := &tallied{rich: empty(t), t: rt, generations: map[envelope.Purpose]uint32{}}
+	c.clock.Store(c.now.UnixNano())
+	c.deps.Now = func() time.Time { return time.Unix(0, c.clock.Add(int64(time.Millisecond))).UTC() }
+	c.Store = open(t, c.deps)
+	return c
 }
 
 func (c *tallied) ref() store.CollectionRef { return in("acme", fmt.Sprintf("c%d", c.collections)) }
@@ -34,7 +47,7 @@ func (c *tallied) record() store.RecordRef {
 func (c *tallied) fields() store.RecordInput {
 	out := input(rapid.SampledFrom([]string{`{"email":"a@b.c"}`, `{"email":"a@b.c","external_id":"x"}`, `{"email":"z@b.c","card":"1"}`, `{"card":"2"}`}).Draw(c.t, "fields"))
 	if rapid.Bool().Draw(c.t, "erased by itself") {
-		out.EraseAt = store.TimeChange{Given: true, Time: c.now.Add(time.Hour)}
+		out.EraseAt = store.TimeChange{Given: true, Time: time.Unix(0, c.clock.Load()).Add(time.Hour)}
 	}
 	return out
 }
@@ -100,7 +113,7 @@ func (c *tallied) step() {
 	case 9:
 		c.rotate()
 	case 10:
-		c.now = c.now.Add(rapid.SampledFrom([]time.Duration{2 * time.Hour, 25 * time.Hour}).Draw(c.t, "time"))
+		c.clock.Add(int64(rapid.SampledFrom([]time.Duration{2 * time.Hour, 25 * time.Hour}).Draw(c.t, "time")))
 		c.may(second(c.Sweep(always)))
 	case 11:
 		c.open()
@@ -116,8 +129,7 @@ func (c *tallied) step() {
 // finds, which fsck makes.
 func TestCountsUnderKeys(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		c := &tallied{rich: empty(t), t: rt, generations: map[envelope.Purpose]uint32{}}
-		defer c.Close()
+		c := newTallied(t, rt)
 		c.may(second3(c.PutIntegration(always, anyone(), "acme", store.IntegrationSpec{}, store.Precondition{})))
 		c.open()
 		for range rapid.IntRange(3, 30).Draw(rt, "steps") {
@@ -162,6 +174,75 @@ func TestCountsAfterDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// failingAfter is an engine that fails once so many commits went well.
+type failingAfter struct {
+	kv.Engine
+	left int
+}
+
+func (e *failingAfter) Update(ctx context.Context, class kv.Class, size int, fn func(kv.Tx) error) error {
+	if e.left--; e.left < 0 {
+		return kv.ErrNotPersisted
+	}
+	return e.Engine.Update(ctx, class, size, fn)
+}
+
+// TestCountsOfACollectionThatIsBeingRemoved stops a purge midway, again and
+// again: what is left is still counted, down to nothing.
+func TestCountsOfACollectionThatIsBeingRemoved(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	const lines = 600
+	n := 0
+	next := func() (store.ImportLine, bool) { n++; return store.ImportLine{Number: n}, n <= lines }
+	decode := store.ImportOptions{Decode: func([]byte) (store.RecordInput, error) { return input(`{"email":"a@b.c"}`), nil }}
+	w.must(w.ImportRecords(always, w.root, customers, decode, next, func(r store.ImportResult) error { return r.Err }))
+	coll, err := w.GetCollection(always, w.root, customers)
+	w.must(err)
+	w.must(w.DeleteCollection(always, w.root, customers))
+	engine := &failingAfter{Engine: w.Engine}
+	w.Deps.Engine = engine
+	w.Reopen()
+	for stopped := 0; ; stopped++ {
+		engine.left = 2 + stopped
+		_, _ = w.Sweep(always) // it is stopped
+		said, lie := w.counted(coll.UID)
+		if said != lie || stopped > 20 {
+			t.Fatalf("after %d stops %d are counted, and %d are there", stopped+1, said, lie)
+		}
+		if lie == 0 {
+			break
+		}
+	}
+	engine.left = 1 << 30
+	w.must(second(w.Sweep(always)))
+}
+
+// counted returns how many wrapped DEKs and token sets a collection is said to
+// have, and how many there are.
+func (w *world) counted(c uid.UID) (said, lie uint64) {
+	w.t.Helper()
+	deks, tokens, err := w.KeyCountsOfForTest(always, c)
+	w.must(err)
+	for _, counts := range []map[uint32]uint64{deks, tokens} {
+		for _, n := range counts {
+			said += n
+		}
+	}
+	w.must(w.Engine.View(always, func(tx kv.ReadTx) error {
+		lie = 0
+		for _, table := range []kv.Table{kv.DEKs, kv.Tokens} {
+			tx.Scan(table, c[:], nil, func(key, _ []byte) bool {
+				if bytes.HasPrefix(key, c[:]) {
+					lie++
+				}
+				return true
+			})
+		}
+		return nil
+	}))
+	return said, lie
 }
 
 // TestAStoreOfFormat1 restores a backup that a program of format 1 has made,

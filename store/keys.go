@@ -21,9 +21,9 @@ import (
 //	Changes      C | u64 commit sequence number
 //	Expiry       u64 unix microseconds | u8 kind | what the kind needs
 //	Idempotency  32-byte keyed MAC of client, collection (or client it is about), route and key
-//	Counters     C | name
-//	Keysets      I | u8 purpose | u32 generation
-//	Generations  I
+//	Counters     C | name; of the system domain, 16 zero bytes | name
+//	Keysets      I | u8 purpose | u32 generation; of the system domain, 16 zero bytes | ...
+//	Generations  I; of the system domain, 16 zero bytes
 //	Control      kind | 00 | id
 //	Operations   16-byte operation id
 //	Meta         name
