@@ -23,7 +23,7 @@ func (w *Sweeper) commit(ctx context.Context, c *chunk, rows func(SweepDelta) []
 		if err != nil {
 			return keyError(err)
 		}
-		return w.s.engine.Update(ctx, kv.Bulk, c.bytes(), func(tx kv.Tx) error {
+		return w.s.engine.Update(ctx, kv.Bulk, c.size(), func(tx kv.Tx) error {
 			began = time.Now()
 			p := &put{w: w, c: c, tx: tx, system: system, began: began}
 			if err := p.check(rows); err != nil {
@@ -41,8 +41,8 @@ func (w *Sweeper) commit(ctx context.Context, c *chunk, rows func(SweepDelta) []
 	return delta, left, nil
 }
 
-// bytes is what writing the chunk writes, near enough.
-func (c *chunk) bytes() int {
+// size is what writing the chunk writes, near enough.
+func (c *chunk) size() int {
 	n := 4096
 	for i := range c.items {
 		it := &c.items[i]

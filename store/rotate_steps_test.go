@@ -322,3 +322,79 @@ func TestStepsAreAudited(t *testing.T) {
 		t.Errorf("the log has %v", seen)
 	}
 }
+
+// TestASweepOfLargeRecords seals more anew than one view, or one chunk, takes.
+func TestASweepOfLargeRecords(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	large := strings.Repeat("x", 900_000)
+	for range 24 {
+		w.create(`{"email":"a@b.c","customer":{"name":"` + large + `"}}`)
+	}
+	d := w.domain("acme")
+	old, _ := w.promoted(d, bothKinds[:1])
+	if got := w.sweepKeys(d, store.SweepOptions{Reseal: true}, store.Budget{}); got.Resealed != 24 || got.Scanned != 24 {
+		t.Errorf("the sweep did %+v", got)
+	}
+	w.must(second(w.VerifyKeysets(always, runner, d, old, nil)))
+}
+
+// TestACollectionThatIsBeingRemovedIsSwept rotates while what a deleted
+// collection held is still on the disk.
+func TestACollectionThatIsBeingRemovedIsSwept(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	w.stock(6)
+	d := w.domain("acme")
+	w.must(w.DeleteCollection(always, w.root, customers))
+	if got := w.rotate(d, bothKinds, store.SweepOptions{Reindex: true}); got.Rewrapped != 8 || got.Reindexed != 6 {
+		t.Errorf("the sweep did %+v", got)
+	}
+	w.must(second(w.Sweep(always)))
+	if left := w.count(kv.DEKs) + w.count(kv.Index) + w.count(kv.Tokens); left > 0 {
+		t.Errorf("%d entries are left", left)
+	}
+}
+
+// TestAnIntegrationGoesWithItsHistory destroys one whose keys were rotated, and
+// that a sweep is under way of.
+func TestAnIntegrationGoesWithItsHistory(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	w.stock(20)
+	d := w.domain("acme")
+	w.promoted(d, bothKinds)
+	s := w.Sweeper(runner, d, store.SweepOptions{})
+	_, err := s.Step(always, store.Budget{Entries: 3}, nil)
+	w.must(err)
+	w.must(second(w.DeleteIntegration(always, w.root, "acme", true)))
+	_, err = s.Step(always, store.Budget{Entries: 3}, nil)
+	wantErr(t, err, store.ErrNotFound)
+	w.must(second(w.Sweep(always)))
+	if w.holds(kv.Control, d.UID.String()) {
+		t.Error("the history of its keys is left")
+	}
+}
+
+// TestASweepGoesOnFromItsCursor leaves a sweep after each of its steps.
+func TestASweepGoesOnFromItsCursor(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	w.stock(20)
+	d := w.domain("acme")
+	old, _ := w.promoted(d, bothKinds)
+	sum, cursor := uint64(0), store.Cursor("")
+	for done := false; !done; {
+		s := w.Sweeper(runner, d, store.SweepOptions{Reindex: true, From: cursor})
+		delta, err := s.Step(always, store.Budget{Entries: 4}, func(d store.SweepDelta) []store.Row {
+			return []store.Row{{Kind: store.RowPart, ID: "p", Version: sum, Doc: []byte(`{"cursor":"` + string(d.Cursor) + `"}`)}}
+		})
+		w.must(err)
+		sum, cursor, done = sum+1, delta.Cursor, delta.Done
+		w.Reopen()
+		rows := w.rows(store.RowPart)
+		if len(rows) != 1 || rows[0].Version != sum || !strings.Contains(string(rows[0].Doc), string(cursor)) {
+			t.Fatalf("after step %d the rows are %v", sum, rows)
+		}
+	}
+	if sum != 13 { // of 27 wrapped DEKs and 20 token sets, and one that finds no more
+		t.Errorf("it took %d steps", sum)
+	}
+	w.must(second(w.VerifyKeysets(always, runner, d, old, nil)))
+}

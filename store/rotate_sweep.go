@@ -133,6 +133,9 @@ func (w *Sweeper) step(ctx context.Context, b Budget, rows func(SweepDelta) []Ro
 			return SweepDelta{}, fmt.Errorf("%w: the keys of %s kept changing", ErrNotPersisted, w.d)
 		}
 		w.s.awaitChange()
+		if _, err := w.s.catalog.Load().domainOf(w.d); err != nil {
+			return SweepDelta{}, err
+		}
 		if err := w.s.domains.Refresh(ctx, w.d.UID); err != nil {
 			return SweepDelta{}, keyError(err)
 		}
