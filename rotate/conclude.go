@@ -53,14 +53,14 @@ func (m *Manager) conclude(ctx context.Context, r *rotation) error {
 }
 
 // finish does what belongs to a rotation as a whole. A rotation of the system
-// domain in depth replaces the key that reports are signed with, too: it lay
-// under what was replaced.
+// domain in depth replaces the keys that tokens and reports are signed with, too:
+// they lay under what was replaced.
 func (m *Manager) finish(ctx context.Context, r *rotation) error {
 	if r.doc.Direction != Forward {
 		return nil
 	}
 	if r.doc.System && r.doc.Depth == DepthData {
-		if err := m.store.RotateAttestKey(ctx, r.doc.CreatedAt); err != nil {
+		if err := m.store.RenewSigners(ctx); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -150,7 +151,9 @@ func (m *Manager) outdated(now time.Time) (old []*rotation) {
 			ended = append(ended, r)
 		}
 	}
-	slices.SortFunc(ended, func(a, b *rotation) int { return b.doc.FinishedAt.Compare(*a.doc.FinishedAt) })
+	slices.SortFunc(ended, func(a, b *rotation) int {
+		return cmp.Or(b.doc.FinishedAt.Compare(*a.doc.FinishedAt), cmp.Compare(b.id, a.id))
+	})
 	parts := 0
 	for i, r := range ended {
 		parts += len(r.parts)

@@ -217,7 +217,7 @@ func (m *model) AuthoriseRow(c store.Caller, _ string, _ store.RowKind, _ string
 	return nil
 }
 
-func (m *model) RotateAttestKey(context.Context, time.Time) error {
+func (m *model) RenewSigners(context.Context) error {
 	m.rotated++
 	return nil
 }

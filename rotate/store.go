@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"context"
-	"time"
 
 	"strongroom/envelope"
 	"strongroom/internal/uid"
@@ -25,7 +24,8 @@ type Store interface {
 	DescribeRow(c store.Caller, kind store.RowKind, id string) error
 	// AuthoriseRow judges a change of a row before it is made ready.
 	AuthoriseRow(c store.Caller, action string, kind store.RowKind, id string) error
-	RotateAttestKey(ctx context.Context, since time.Time) error
+	// RenewSigners replaces keys that sign and lay under a replaced key of the system.
+	RenewSigners(ctx context.Context) error
 	Attest(ctx context.Context, kind string, doc any) ([]byte, error)
 	Foreground() store.Load
 }
