@@ -45,7 +45,7 @@ func newQuickBehind(b *testing.B, gate *limits.Gate) (*Server, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := New(Config{Store: q, Jobs: scriptedJobs{q.scripted}, Keys: scriptedKeys{q.scripted}, Tokens: tokens, Gate: gate, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	s, err := New(Config{Store: q, Jobs: scriptedJobs{q.scripted}, Keys: scriptedKeys{q.scripted}, Erasures: scriptedErasures{q.scripted}, Tokens: tokens, Gate: gate, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		b.Fatal(err)
 	}

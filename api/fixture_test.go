@@ -50,13 +50,13 @@ func newScripted(t testing.TB) *fixture {
 	t.Helper()
 	script := newScript()
 	f := &fixture{t: t, script: script, log: &lockedBuffer{}}
-	f.serve(script, script, scriptedJobs{script}, scriptedKeys{script})
+	f.serve(script, script, scriptedJobs{script}, scriptedKeys{script}, scriptedErasures{script})
 	f.token = f.signIn("invoicing", "right")
 	return f
 }
 
 // serve starts a server over a store, both listeners, over TLS.
-func (f *fixture) serve(s Store, d identity.Directory, jobs Jobs, keys Inventory) {
+func (f *fixture) serve(s Store, d identity.Directory, jobs Jobs, keys Inventory, erasures Erasures) {
 	f.t.Helper()
 	if f.gate != nil {
 		d = identity.Guarded(d, f.gate.Guard)
@@ -66,7 +66,7 @@ func (f *fixture) serve(s Store, d identity.Directory, jobs Jobs, keys Inventory
 		f.t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	f.server, err = New(Config{Store: s, Jobs: jobs, Keys: keys, Tokens: tokens, Logger: logger, Gate: f.gate, Metrics: metrics.New("test", s.Ready)})
+	f.server, err = New(Config{Store: s, Jobs: jobs, Keys: keys, Erasures: erasures, Tokens: tokens, Logger: logger, Gate: f.gate, Metrics: metrics.New("test", s.Ready)})
 	if err != nil {
 		f.t.Fatal(err)
 	}

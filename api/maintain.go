@@ -14,6 +14,7 @@ import (
 // keeper is what keeps the store whole and tells how it is.
 type keeper interface {
 	Backup(ctx context.Context, c store.Caller, w io.Writer, o store.BackupOptions) (store.BackupInfo, error)
+	ConfirmBackup(ctx context.Context, c store.Caller, sequence uint64, sha256 string) (store.KnownBackup, error)
 	Ready() []store.Reason
 }
 
@@ -23,8 +24,9 @@ type backupBody struct {
 
 // The trailers of a backup: they are sent when it ended well and never else.
 const (
-	trailerSHA256  = "Strongroom-Backup-Sha256"
-	trailerEntries = "Strongroom-Backup-Entries"
+	trailerSHA256   = "Strongroom-Backup-Sha256"
+	trailerEntries  = "Strongroom-Backup-Entries"
+	trailerSequence = "Strongroom-Backup-Sequence"
 )
 
 // backup streams a backup. Its sum comes as a trailer; one that fails midway
@@ -44,7 +46,26 @@ func (s *Server) backup(c *call) error {
 	_ = out.control.SetWriteDeadline(time.Now().Add(s.StreamStall))
 	c.w.Header().Set(trailerSHA256, info.SHA256)
 	c.w.Header().Set(trailerEntries, strconv.FormatUint(info.Entries, 10))
+	c.w.Header().Set(trailerSequence, strconv.FormatUint(info.Sequence, 10))
 	return nil
+}
+
+type confirmBody struct {
+	Sequence *uint64 `json:"sequence"`
+	SHA256   string  `json:"sha256"`
+}
+
+// confirmBackup is told that a backup was read back where it is kept.
+func (s *Server) confirmBackup(c *call) error {
+	body, err := decode[confirmBody](c)
+	if err != nil {
+		return err
+	}
+	if body.Sequence == nil {
+		return refuseMember("/sequence", "is needed")
+	}
+	value, err := s.Store.ConfirmBackup(c.ctx(), c.who, *body.Sequence, body.SHA256)
+	return answered(c, value, err)
 }
 
 // backupWriter begins the answer with the first byte, so that a backup that is
@@ -61,7 +82,7 @@ func (b *backupWriter) begin() {
 	h := b.c.w.Header()
 	h["Content-Type"] = []string{mediaBytes}
 	h["Content-Disposition"] = []string{`attachment; filename="strongroom.backup"`}
-	h["Trailer"] = []string{trailerSHA256, trailerEntries}
+	h["Trailer"] = []string{trailerSHA256, trailerEntries, trailerSequence}
 	b.c.status = http.StatusOK
 	b.c.w.WriteHeader(http.StatusOK)
 }

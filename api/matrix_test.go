@@ -143,7 +143,13 @@ var entrances = []entrance{
 	{method: "DELETE", route: "/v1/schedules/{schedule}", open: operators, want: []int{204}},
 	{method: "GET", route: "/v1/keys", open: operators, want: []int{200}},
 	{method: "GET", route: "/v1/keys/{key}/records", open: operators, want: []int{200, 404}},
-	{method: "POST", route: "/v1/backups", open: []string{operator}, want: []int{200}},
+	{method: "POST", route: "/v1/erasures", body: `{"integration":"acme-1","collection":"customers","record":"no-such-record","level":"E1"}`, open: writers, want: []int{201}},
+	{method: "GET", route: "/v1/erasures", open: keyWatchers, want: []int{200}},
+	{method: "GET", route: "/v1/erasures/{erasure}", open: keyWatchers, want: []int{404}},
+	{method: "POST", route: "/v1/erasures/{erasure}:resume", open: keyWatchers, want: []int{404}},
+	{method: "GET", route: "/v1/erasures/{erasure}/certificate", open: keyWatchers, want: []int{404}},
+	{method: "POST", route: "/v1/backups", open: operators, want: []int{200}},
+	{method: "POST", route: "/v1/backups:confirm", body: `{"sequence":1,"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}`, open: operators, want: []int{409}},
 
 	{method: "POST", route: "/oauth2/token", body: "grant_type=password", media: mediaForm, open: everyone, want: []int{400, 401}},
 	{method: "POST", route: "/oauth2/introspect", body: "token={tag}", media: mediaForm, open: everyone, want: []int{401}},
@@ -223,7 +229,7 @@ func (m *matrix) furnished(place, route string) map[string]string {
 	name = strings.TrimPrefix(name, "-")
 	things := map[string]string{"integration": name, "collection": "customers", "record": "r-1", "field": "email", "role": "role-" + name, "client": "client-" + name,
 		"issuer": "issuer-" + name, "limit": "limit-" + name, "change": "change-" + name, "approval": "approval-" + name,
-		"rotation": "rotation-" + name, "schedule": "schedule-" + name, "key": "ffffffff"}
+		"rotation": "rotation-" + name, "schedule": "schedule-" + name, "erasure": "erasure-" + name, "key": "ffffffff"}
 	m.root.do("PUT", "/v1/roles/role-"+name, `{"rules":[]}`).want(201)
 	m.root.do("PUT", "/v1/clients/client-"+name, `{"roles":[]}`).want(201)
 	things["secret"] = m.root.do("POST", "/v1/clients/client-"+name+"/secrets", `{"ttl":"1h"}`).want(201).text("secret_id")

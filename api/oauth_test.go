@@ -40,8 +40,8 @@ func newIssuingHouse(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs, keys := h.jobs()
-	h.server, err = New(Config{Store: h.store.Store, Jobs: jobs, Keys: keys, Tokens: tokens, Metrics: metrics.New("test", h.store.Ready),
+	jobs, keys, erasures := h.jobs()
+	h.server, err = New(Config{Store: h.store.Store, Jobs: jobs, Keys: keys, Erasures: erasures, Tokens: tokens, Metrics: metrics.New("test", h.store.Ready),
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func (f *fixture) provoke(r request, status int) {
 		a, body = f.as(""), f.tokenBody(r.id, status, body)
 	case "keySet":
 		fresh := &fixture{t: f.t, script: f.script, log: f.log} // one that has seen no key yet
-		fresh.serve(f.script, f.script, scriptedJobs{f.script}, scriptedKeys{f.script})
+		fresh.serve(f.script, f.script, scriptedJobs{f.script}, scriptedKeys{f.script}, scriptedErasures{f.script})
 		a = fresh.as("")
 	case "ready":
 		f.script.reasons, f.script.err = []store.Reason{{Code: "closed", Degraded: status == 200}}, nil

@@ -218,6 +218,7 @@ func (s *Server) accessRoutes(r *mux.Router) {
 	s.governanceRoutes(r, prefix)
 	s.keyRoutes(r, prefix)
 	s.add(r, prefix, "/backups", endpoint{method: "POST", run: s.backup, body: mediaJSON, rule: unkeyed | optional | stream})
+	s.add(r, prefix, "/backups:confirm", endpoint{method: "POST", run: s.confirmBackup, body: mediaJSON, rule: unkeyed})
 }
 
 // governanceRoutes adds what a second person decides about.
@@ -242,7 +243,7 @@ func (s *Server) governanceRoutes(r *mux.Router, prefix string) {
 	post("/approvals/{approval}:revoke", onID("approval", s.Store.RevokeRead))
 }
 
-// keyRoutes adds rotations, their schedules and the inventory of keys.
+// keyRoutes adds rotations, their schedules, the inventory of keys and erasures.
 func (s *Server) keyRoutes(r *mux.Router, prefix string) {
 	steer := func(verb string, run func(context.Context, store.Caller, string) (rotate.Rotation, error)) {
 		s.add(r, prefix, "/rotations/{rotation}:"+verb, endpoint{method: "POST", run: onID("rotation", run), rule: unkeyed})
@@ -264,6 +265,12 @@ func (s *Server) keyRoutes(r *mux.Router, prefix string) {
 		endpoint{method: "DELETE", run: s.deleteSchedule})
 	s.add(r, prefix, "/keys", endpoint{method: "GET", run: s.listKeys})
 	s.add(r, prefix, "/keys/{key}/records", endpoint{method: "GET", run: s.keyRecords, rule: stream})
+	s.add(r, prefix, "/erasures",
+		endpoint{method: "GET", run: s.listErasures},
+		endpoint{method: "POST", run: s.createErasure, body: mediaJSON, rule: unkeyed})
+	s.add(r, prefix, "/erasures/{erasure}", endpoint{method: "GET", run: s.getErasure})
+	s.add(r, prefix, "/erasures/{erasure}:resume", endpoint{method: "POST", run: onID("erasure", s.Erasures.Resume), rule: unkeyed})
+	s.add(r, prefix, "/erasures/{erasure}/certificate", endpoint{method: "GET", run: s.erasureCertificate})
 }
 
 // opsRouter routes the operations listener.

@@ -126,3 +126,32 @@ func (s *scripted) Renew(c store.Caller) (store.Caller, error) {
 	defer s.mu.Unlock()
 	return c, s.gone
 }
+
+var anErasure = rotate.Erasure{ID: "erasure-1", State: rotate.LevelFile, By: "root", CreatedAt: at, E1At: &at, E2At: &at, Records: 3, Rotation: "rotation-1", Detail: "waits",
+	ErasureRequest: rotate.ErasureRequest{EraseTarget: store.EraseTarget{Integration: "acme-crm", Labels: map[string]string{"subject": "cust-42"}}, Level: rotate.LevelKeys, Reason: "4711"}}
+
+// scriptedErasures are the erasures of the script.
+type scriptedErasures struct{ s *scripted }
+
+func (e scriptedErasures) Create(_ context.Context, c store.Caller, r rotate.ErasureRequest) (rotate.Erasure, error) {
+	return anErasure, e.s.called(c, nil, r)
+}
+func (e scriptedErasures) Get(_ context.Context, c store.Caller, id string) (rotate.Erasure, error) {
+	return anErasure, e.s.called(c, id, nil)
+}
+func (e scriptedErasures) List(_ context.Context, c store.Caller) ([]rotate.Erasure, error) {
+	return []rotate.Erasure{anErasure}, e.s.called(c, nil, nil)
+}
+func (e scriptedErasures) Resume(_ context.Context, c store.Caller, id string) (rotate.Erasure, error) {
+	return anErasure, e.s.called(c, id, nil)
+}
+func (e scriptedErasures) Certificate(_ context.Context, c store.Caller, id string) ([]byte, error) {
+	return []byte("{}\n\n— strongroom-1 c2lnbmF0dXJl\n"), e.s.called(c, id, nil)
+}
+func (e scriptedErasures) Subscribe(_ context.Context, c store.Caller, id string) (<-chan rotate.Erasure, error) {
+	docs, done := make(chan rotate.Erasure, 2), anErasure
+	done.State, done.Done, done.E3At, done.HasCertificate = rotate.LevelKeys, true, &at, true
+	docs <- anErasure
+	docs <- done
+	return docs, e.s.called(c, id, nil)
+}

@@ -278,7 +278,10 @@ func (s *scripted) Backup(_ context.Context, c store.Caller, w io.Writer, o stor
 	if _, err := w.Write([]byte("backup")); err != nil {
 		return store.BackupInfo{}, err
 	}
-	return store.BackupInfo{SHA256: "ab12", Entries: 9}, s.midway
+	return store.BackupInfo{SHA256: "ab12", Entries: 9, Sequence: 7}, s.midway
+}
+func (s *scripted) ConfirmBackup(_ context.Context, c store.Caller, sequence uint64, sha256 string) (store.KnownBackup, error) {
+	return store.KnownBackup{Sequence: sequence, SHA256: sha256, CreatedAt: at, VerifiedAt: &at}, s.called(c, sequence, sha256)
 }
 func (s *scripted) Ready() []store.Reason { return s.reasons }
 

@@ -69,14 +69,15 @@ type Store interface {
 
 // Config says what a server serves and how. Zero values mean the defaults.
 type Config struct {
-	Store   Store
-	Tokens  Tokens
-	Jobs    Jobs
-	Keys    Inventory
-	Metrics *metrics.Metrics // nil: counted for nobody
-	Gate    *limits.Gate     // nil: nothing is limited
-	Logger  *slog.Logger     // nil: slog.Default
-	TLS     *tls.Config      // of both listeners; required by Listen
+	Store    Store
+	Tokens   Tokens
+	Jobs     Jobs
+	Keys     Inventory
+	Erasures Erasures
+	Metrics  *metrics.Metrics // nil: counted for nobody
+	Gate     *limits.Gate     // nil: nothing is limited
+	Logger   *slog.Logger     // nil: slog.Default
+	TLS      *tls.Config      // of both listeners; required by Listen
 
 	Listen    string // default 127.0.0.1:8443; port 0 picks one
 	OpsListen string // default 127.0.0.1:8444; "-" opens none
@@ -110,8 +111,8 @@ type Server struct {
 
 // New returns a server that does not listen yet.
 func New(c Config) (*Server, error) {
-	if c.Store == nil || c.Tokens == nil || c.Jobs == nil || c.Keys == nil {
-		return nil, errors.New("api: a store, tokens, jobs and an inventory of keys are required")
+	if c.Store == nil || c.Tokens == nil || c.Jobs == nil || c.Keys == nil || c.Erasures == nil {
+		return nil, errors.New("api: a store, tokens, jobs, an inventory of keys and erasures are required")
 	}
 	c.defaults()
 	s := &Server{Config: c, stopping: make(chan struct{})}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -36,8 +37,8 @@ func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
 		o.Counting = gate
 	}
 	h := &house{fixture: &fixture{t: t, log: &lockedBuffer{}, gate: gate}, store: storetest.OpenWith(t, o)}
-	jobs, keys := h.jobs()
-	h.serve(h.store.Store, h.store.Store, jobs, keys)
+	jobs, keys, erasures := h.jobs()
+	h.serve(h.store.Store, h.store.Store, jobs, keys, erasures)
 	ctx, root := t.Context(), h.store.Root()
 	if _, _, err := h.store.PutClient(ctx, root, "root", store.ClientSpec{Roles: access.Builtins()}, store.Precondition{}); err != nil {
 		t.Fatal(err)
@@ -52,9 +53,10 @@ func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
 
 // jobs makes the manager of rotations, which carries nothing on unless it is
 // run.
-func (h *house) jobs() (*rotate.Manager, *rotate.Inventory) {
-	h.manager = rotate.New(rotate.Options{Store: rotate.Of(h.store.Store), Logger: slog.New(slog.DiscardHandler)})
-	return h.manager, &rotate.Inventory{Store: h.store.Store, Schedules: h.manager.ListSchedules, Now: time.Now, Periods: rotate.Cryptoperiods{KEK: time.Hour, Wrapping: time.Hour, Index: time.Hour}}
+func (h *house) jobs() (*rotate.Manager, *rotate.Inventory, *rotate.Erasures) {
+	erasures := rotate.NewErasures(rotate.ErasureOptions{Store: h.store.Store, Compact: func(context.Context) error { return nil }})
+	h.manager = rotate.New(rotate.Options{Store: rotate.Of(h.store.Store), Logger: slog.New(slog.DiscardHandler), Kinds: []rotate.Kind{erasures}})
+	return h.manager, &rotate.Inventory{Store: h.store.Store, Schedules: h.manager.ListSchedules, Now: time.Now, Periods: rotate.Cryptoperiods{KEK: time.Hour, Wrapping: time.Hour, Index: time.Hour}}, erasures
 }
 
 const (

@@ -189,7 +189,7 @@ func TestStreamsOutlastTheTimeouts(t *testing.T) {
 func TestBackup(t *testing.T) {
 	f := newScripted(t)
 	a := f.me().do("POST", "/v1/backups", `{"recipient":"age1x"}`).want(200)
-	if a.body != "backup" || a.Trailer.Get("Strongroom-Backup-Sha256") != "ab12" || a.Trailer.Get("Strongroom-Backup-Entries") != "9" {
+	if a.body != "backup" || a.Trailer.Get("Strongroom-Backup-Sha256") != "ab12" || a.Trailer.Get("Strongroom-Backup-Entries") != "9" || a.Trailer.Get("Strongroom-Backup-Sequence") != "7" {
 		t.Errorf("got %q, trailers %v", a.body, a.Trailer)
 	}
 	if f.script.options.(store.BackupOptions).Recipient != "age1x" {

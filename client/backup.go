@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 // The trailers of a backup: the server sends them when it ended well.
 const (
-	trailerSHA256  = "Strongroom-Backup-Sha256"
-	trailerEntries = "Strongroom-Backup-Entries"
+	trailerSHA256   = "Strongroom-Backup-Sha256"
+	trailerEntries  = "Strongroom-Backup-Entries"
+	trailerSequence = "Strongroom-Backup-Sequence"
 )
 
 // BackupInfo describes a backup that came whole.
@@ -21,6 +23,29 @@ type BackupInfo struct {
 	Bytes   int64  `json:"bytes"`
 	Entries uint64 `json:"entries"`
 	SHA256  string `json:"sha256"` // of the bytes, in hexadecimal
+	// Sequence is up to which change it reaches.
+	Sequence uint64 `json:"sequence"`
+	// VerifiedAt is when the server was told that it was read back: see
+	// ConfirmBackup.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ConfirmBackup tells the server that the backup was read back from where it is
+// kept, and has the sum that it says. Keys that an older backup needs are
+// destroyed only then.
+func (c *Client) ConfirmBackup(ctx context.Context, b *BackupInfo) error {
+	q, err := post("/v1/backups:confirm", map[string]any{"sequence": b.Sequence, "sha256": b.SHA256})
+	if err != nil {
+		return err
+	}
+	q.safe = true
+	known, err := fetch[struct {
+		VerifiedAt *time.Time `json:"verified_at"`
+	}](ctx, c, q)
+	if err == nil {
+		b.VerifiedAt = known.VerifiedAt
+	}
+	return err
 }
 
 // Backup writes a backup of the whole store to w while the server streams it.
@@ -53,6 +78,10 @@ func (c *Client) Backup(ctx context.Context, recipient string, w io.Writer) (*Ba
 	info.Entries, err = strconv.ParseUint(res.Trailer.Get(trailerEntries), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the server sent no count of entries", ErrTruncated)
+	}
+	info.Sequence, err = strconv.ParseUint(res.Trailer.Get(trailerSequence), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the server did not say up to which change it reaches", ErrTruncated)
 	}
 	return info, nil
 }

@@ -109,11 +109,12 @@ func TestBackupIsCheckedAgainstItsSum(t *testing.T) {
 	}{"whole": {hex.EncodeToString(sum[:]), nil}, "other": {strings.Repeat("0", 64), ErrTruncated}, "none": {"", ErrTruncated}} {
 		t.Run(name, func(t *testing.T) {
 			_, c := newFake(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Trailer", trailerSHA256+", "+trailerEntries)
+				w.Header().Set("Trailer", trailerSHA256+", "+trailerEntries+", "+trailerSequence)
 				w.Write(content)
 				if tt.sum != "" {
 					w.Header().Set(trailerSHA256, tt.sum)
 					w.Header().Set(trailerEntries, "3")
+					w.Header().Set(trailerSequence, "9")
 				}
 			})
 			var got bytes.Buffer

@@ -119,8 +119,9 @@ func (s *Store) planRecords(c Caller, plan *ErasePlan) error {
 const eraseChunk = 256
 
 // EraseSome erases some of the records of a plan, and returns how many; none
-// when none is left. It is for who carries out what PlanErase allowed.
-func (s *Store) EraseSome(ctx context.Context, c Caller, plan ErasePlan) (int, error) {
+// when none is left. The rows that are made of that number are written in the
+// same transaction. It is for who carries out what PlanErase allowed.
+func (s *Store) EraseSome(ctx context.Context, c Caller, plan ErasePlan, rows func(erased int) []Row) (int, error) {
 	if !isInternal(c) {
 		return 0, ErrForbidden
 	}
@@ -129,7 +130,7 @@ func (s *Store) EraseSome(ctx context.Context, c Caller, plan ErasePlan) (int, e
 		if coll == nil {
 			continue // it was deleted, and its records with it
 		}
-		n, err := s.eraseIn(ctx, c, coll, &plan.EraseTarget)
+		n, err := s.eraseIn(ctx, c, coll, &plan.EraseTarget, rows)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -137,13 +138,13 @@ func (s *Store) EraseSome(ctx context.Context, c Caller, plan ErasePlan) (int, e
 	return 0, nil
 }
 
-func (s *Store) eraseIn(ctx context.Context, c Caller, coll *collection, t *EraseTarget) (n int, err error) {
+func (s *Store) eraseIn(ctx context.Context, c Caller, coll *collection, t *EraseTarget, rows func(int) []Row) (n int, err error) {
 	for try := 0; ; try++ {
 		ids, err := s.erasableIn(ctx, coll, t)
 		if err != nil || len(ids) == 0 {
 			return 0, err
 		}
-		n, err := s.eraseThese(ctx, c, coll, t, ids)
+		n, err := s.eraseThese(ctx, c, coll, t, ids, rows)
 		if !errors.Is(err, errStale) || try >= totalTries {
 			return n, finalError(err)
 		}
@@ -195,34 +196,53 @@ func hasLabels(tx kv.ReadTx, c uid.UID, id string, labels map[string]string) boo
 	return true
 }
 
-// eraseThese erases those of some records that a target still names.
-func (s *Store) eraseThese(ctx context.Context, c Caller, coll *collection, t *EraseTarget, ids []string) (n int, err error) {
+// eraseThese erases records that a target names; errStale when it does not name
+// all of them any longer.
+func (s *Store) eraseThese(ctx context.Context, c Caller, coll *collection, t *EraseTarget, ids []string, rows func(int) []Row) (n int, err error) {
 	op := s.start(c, access.ActionErase, target{integration: coll.integration.name, collection: coll.name})
 	op.entry.Records, op.entry.Count = slices.Clone(ids), uint64(len(ids))
 	defer func() { err = op.end(err) }()
+	writes, err := rowWrites(rows(len(ids)))
+	if err != nil {
+		return 0, err
+	}
+	if err := s.sealControl(ctx, writes); err != nil {
+		return 0, err
+	}
 	if err := op.intent(); err != nil {
 		return 0, err
 	}
-	err = s.engine.Update(ctx, kv.Bulk, 512*len(ids), func(tx kv.Tx) error {
-		if err := standing(tx, coll); err != nil {
+	err = s.updateSealed(ctx, kv.Bulk, writes, nil, func(tx kv.Tx) error {
+		if err := errors.Join(standing(tx, coll), standsBefore(tx, writes)); err != nil {
 			return err
 		}
-		var counts tally
-		var erased []ledger.Record
 		for _, id := range ids {
-			if !hasLabels(tx, coll.doc.UID, id, t.Labels) || expunge(tx, coll.doc.UID, id, &counts) != nil {
-				continue
+			if tx.Get(kv.Records, recordKey(coll.doc.UID, id)) == nil || !hasLabels(tx, coll.doc.UID, id, t.Labels) {
+				return errStale
 			}
-			erased = append(erased, ledger.Record{ID: id, Revision: counter(tx, coll.doc.UID, counterFloor)})
 		}
-		counts.add(tx, coll.doc.UID)
-		if op.notes, n = nil, len(erased); n > 0 {
-			op.notes = []ledger.Note{{Kind: ledger.Erased, Collection: coll.doc.UID, Records: erased}}
-			op.put(tx, coll.doc.UID.String())
+		if err := applyControl(tx, writes); err != nil {
+			return err
 		}
-		return nil
+		return op.expungeAll(tx, coll.doc.UID, ids)
 	})
-	return n, engineError(err)
+	return len(ids), engineError(err)
+}
+
+// expungeAll erases records that are there, and has the ledger told.
+func (op *operation) expungeAll(tx kv.Tx, c uid.UID, ids []string) error {
+	var counts tally
+	erased := make([]ledger.Record, len(ids))
+	for i, id := range ids {
+		if err := expunge(tx, c, id, &counts); err != nil {
+			return err
+		}
+		erased[i] = ledger.Record{ID: id, Revision: counter(tx, c, counterFloor)}
+	}
+	counts.add(tx, c)
+	op.notes = []ledger.Note{{Kind: ledger.Erased, Collection: c, Records: erased}}
+	op.put(tx, c.String())
+	return nil
 }
 
 // EraseIntegration destroys an integration's key-encryption key and its
@@ -264,4 +284,15 @@ func (s *Store) EraseIntegration(ctx context.Context, c Caller, plan ErasePlan) 
 func (s *Store) KeyService() (name string, proves bool) {
 	name = s.keys.Name()
 	return name, !strings.HasPrefix(name, "local keyring")
+}
+
+// IntegrationGone reports whether an integration's keys are destroyed and its
+// definition removed.
+func (s *Store) IntegrationGone(id uid.UID) bool {
+	for _, in := range s.catalog.Load().integrations {
+		if in.doc.UID == id {
+			return false
+		}
+	}
+	return true
 }

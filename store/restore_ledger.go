@@ -102,7 +102,7 @@ func (l *load) behind(mark ledgerMark, known bool) (string, error) {
 // backup.
 func (l *load) after(e *ledger.Entry) bool {
 	switch e.Kind {
-	case ledger.Keys, ledger.BackupVerified, ledger.KeysBackedUp, ledger.Renewed, ledger.Restored:
+	case ledger.Keys, ledger.BackupVerified, ledger.Renewed, ledger.Restored:
 		return false // they say nothing of what the store held
 	case ledger.BackupMade:
 		return e.Sequence > l.b.sequence

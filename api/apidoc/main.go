@@ -85,7 +85,7 @@ func tags() []obj {
 		{"name": "integrations", "description": "Namespaces with keys of their own."},
 		{"name": "access", "description": "Roles, clients and their secrets, tokens."},
 		{"name": "governance", "description": "What a second person decides about: changes that widen access, approvals of reads."},
-		{"name": "keys", "description": "Rotations and their schedules, the inventory of keys."},
+		{"name": "keys", "description": "Rotations and their schedules, the inventory of keys, erasures."},
 		{"name": "operations", "description": "Backups, health, metrics."},
 	}
 }

@@ -22,6 +22,7 @@ func operations() []operation {
 	all = append(all, governanceOperations()...)
 	all = append(all, rotationOperations()...)
 	all = append(all, keyOperations()...)
+	all = append(all, erasureOperations()...)
 	return withWaiting(append(all, otherOperations()...))
 }
 
@@ -237,9 +238,13 @@ func limitOperations() []operation {
 func otherOperations() []operation {
 	return []operation{
 		{method: "post", path: "/v1/backups", id: "backup", tag: "operations", summary: "Take a backup of the running store",
-			description: "Streams. The trailers Strongroom-Backup-Sha256 and Strongroom-Backup-Entries come when it ended well; one that fails midway ends in a broken connection.",
+			description: "Streams. The trailers Strongroom-Backup-Sha256, Strongroom-Backup-Entries and Strongroom-Backup-Sequence come when it ended well; one that fails midway ends in a broken connection.",
 			in:          body("BackupRequest", obj{"recipient": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}), optional: true,
 			out: []answer{{200, "The backup.", []content{{media: "application/octet-stream"}}, nil}}, errors: []int{409, 422}},
+		{method: "post", path: "/v1/backups:confirm", id: "confirmBackup", tag: "operations", summary: "Say that the last backup was read back where it is kept",
+			description: "Keys that an older backup needs are destroyed only when there is a later one that was confirmed. The sequence and the sum are those of the trailers.",
+			in:          body("BackupConfirmation", obj{"sequence": 4711, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}),
+			out:         []answer{{200, "It is remembered.", jsonOf("KnownBackup"), nil}}, errors: []int{409, 422}},
 		{method: "get", path: "/livez", id: "live", tag: "operations", summary: "Whether the process answers", open: true,
 			out: []answer{{200, "It does.", jsonOf("Health"), nil}}},
 		{method: "get", path: "/readyz", id: "ready", tag: "operations", summary: "Whether requests should be sent here", open: true,

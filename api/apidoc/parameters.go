@@ -11,6 +11,7 @@ func parameters() obj {
 	out["change"] = inPath("change", "Its id.", obj{"type": "string"}, "change-1")
 	out["approval"] = inPath("approval", "Its id.", obj{"type": "string"}, "approval-1")
 	out["rotation"] = inPath("rotation", "Its id.", obj{"type": "string"}, "rotation-1")
+	out["erasure"] = inPath("erasure", "Its id.", obj{"type": "string"}, "erasure-1")
 	out["schedule"] = inPath("schedule", "Its name.", obj{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}, "yearly")
 	out["key-id"] = inPath("key", "The id of a key.", obj{"type": "string", "pattern": "^[0-9a-f]{8}$"}, "0a1b2c3d")
 	out["field"] = inPath("field", "The field's path: a JSON Pointer without its first slash. It may contain slashes.", obj{"type": "string"}, "customer/email")

@@ -142,6 +142,9 @@ func keySchemas() obj {
 		"DomainKeysList": listOf("DomainKeys"),
 		"CoveredLine": obj{"oneOf": []obj{covered, answered([]string{"end", "count"}, obj{
 			"end": obj{"type": "boolean", "description": "true: it was all."}, "count": count, "problem": ref("schemas", "Problem")})}},
+		"BackupConfirmation": asked([]string{"sequence", "sha256"}, obj{"sequence": count, "sha256": text("Of the bytes that were read back, in hexadecimal.")}),
+		"KnownBackup": answered([]string{"sequence", "sha256", "created_at"}, obj{"sequence": count, "sha256": str, "verified_at": when,
+			"created_at": obj{"type": "string", "format": "date-time", "description": "When it was begun: everything from before is in it."}}),
 		"AttestKeys": answered([]string{"keys"}, obj{"keys": list(answered([]string{"key", "created_at"}, obj{
 			"key": text("As golang.org/x/mod/sumdb/note writes it."), "created_at": when, "retired_at": when}))}),
 	}

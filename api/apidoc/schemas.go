@@ -43,7 +43,7 @@ func listOf(schema string) obj {
 
 func schemas() obj {
 	return all(generalSchemas(), recordSchemas(), streamSchemas(), definitionSchemas(), accessSchemas(), explainSchemas(), oauthSchemas(), limitSchemas(), governanceSchemas(),
-		rotationSchemas(), keySchemas())
+		rotationSchemas(), keySchemas(), erasureSchemas())
 }
 
 func generalSchemas() obj {

@@ -19,7 +19,8 @@ func (c *cli) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup --out FILE", Short: "Back up a running server's store to a file, and read it back", Args: exactly(0),
 		Long: `Back up a running server's store to a file of this machine, mode 0600, which
-appears when it is whole and was read back. Field values are sealed in it as they
+appears when it is whole and was read back; the server is told so, and destroys
+no key that it needs until there is a later one. Field values are sealed in it as they
 are in the store; labels and ids are not: --recipient seals all of it with age.
 A backup is of no use without the keys: back up the keyring, or Vault, apart.`,
 		RunE: c.withClient(func(cmd *cobra.Command, _ []string, api *client.Client) error {
@@ -55,7 +56,13 @@ func (c *cli) backup(cmd *cobra.Command, api *client.Client, out, recipient stri
 	if err := readBack(f.Name(), info); err != nil {
 		return nil, err
 	}
-	return info, putInPlace(f.Name(), out)
+	if err := putInPlace(f.Name(), out); err != nil {
+		return nil, err
+	}
+	if err := api.ConfirmBackup(cmd.Context(), info); err != nil {
+		return nil, fmt.Errorf("%s is there and whole, but the server could not be told, and goes by an older one: %w", out, err)
+	}
+	return info, nil
 }
 
 // readBack makes sure that the file holds what came.

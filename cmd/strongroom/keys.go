@@ -10,7 +10,7 @@ import (
 )
 
 func (c *cli) keysCommand() *cobra.Command {
-	g := newGroup("keys", "Keys: which there are, how old they are and what is under them", c.keysList(), c.keysRecords(), c.keysAttest())
+	g := newGroup("keys", "Keys: which there are, how old they are and what is under them", append(c.keysBackupCommands(), c.keysList(), c.keysRecords(), c.keysAttest())...)
 	list := c.keysList()
 	g.Args, g.RunE = cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {

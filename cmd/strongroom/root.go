@@ -99,9 +99,9 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.serveCommand(), c.initCommand(), c.demoCommand(),
 		c.integrationCommand(), c.collectionCommand(), c.recordCommand(), c.roleCommand(), c.clientCommand(), c.accessCommand(), c.limitCommand(),
-		c.rotateCommand(), c.rotationCommand(), c.scheduleCommand(), c.keysCommand(),
+		c.rotateCommand(), c.rotationCommand(), c.scheduleCommand(), c.keysCommand(), c.eraseCommand(), c.erasureCommand(),
 		c.changeCommand(), c.approvalCommand(), c.breakGlassCommand(),
-		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(), c.doctorCommand(),
+		c.execCommand(), c.backupCommand(), c.restoreCommand(), c.compactCommand(), c.fsckCommand(), c.ledgerCommand(), c.doctorCommand(),
 		c.benchCommand(), c.versionCommand(),
 	)
 	return root

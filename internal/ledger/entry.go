@@ -46,7 +46,6 @@ const (
 	TokenRevoked      Kind = "token-revoked"      // an access token
 	BackupMade        Kind = "backup-made"        // a backup left the store
 	BackupVerified    Kind = "backup-verified"    // it was read back where it is kept
-	KeysBackedUp      Kind = "keys-backed-up"     // a copy of the keyring was made
 	Restored          Kind = "restored"           // the store was made of a backup
 	Renewed           Kind = "renewed"            // the ledger before this one is gone, and somebody took the blame
 )
@@ -54,7 +53,7 @@ const (
 var kinds = map[Kind]bool{
 	Keys: true, Erased: true, CollectionDeleted: true, Destroyed: true, KeyDestroyed: true, Trimmed: true,
 	SecretRevoked: true, ClientRevoked: true, TokenRevoked: true, BackupMade: true, BackupVerified: true,
-	KeysBackedUp: true, Restored: true, Renewed: true,
+	Restored: true, Renewed: true,
 }
 
 // Entry is one line.

@@ -38,8 +38,9 @@ type Options struct {
 // App is a server with all that it stands on.
 type App struct {
 	*Base
-	Server *api.Server
-	Jobs   *rotate.Manager
+	Server   *api.Server
+	Jobs     *rotate.Manager
+	Erasures *rotate.Erasures
 
 	config config.Config
 	logger *slog.Logger
@@ -60,7 +61,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{Base: base, config: o.Config, logger: o.Logger, dev: o.Dev}
-	a.Jobs = a.openJobs(o.Steps)
+	a.openJobs(o.Steps)
 	if err := a.govern(ctx); err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
@@ -99,7 +100,7 @@ func (a *App) listen(o Options) (err error) {
 	}
 	tokens := new(lateTokens)
 	a.Server, err = api.New(api.Config{
-		Store: a.Store, Jobs: a.Jobs, Keys: inventory, Tokens: tokens, Logger: o.Logger, TLS: a.keeper.Config(), Dev: o.Dev != nil,
+		Store: a.Store, Jobs: a.Jobs, Keys: inventory, Erasures: a.Erasures, Tokens: tokens, Logger: o.Logger, TLS: a.keeper.Config(), Dev: o.Dev != nil,
 		Metrics: counts, Gate: a.Gate, Ready: a.Ready,
 		TrustedProxies: o.Config.TrustedProxies, ForwardedHeader: o.Config.TrustedProxyHeader == "forwarded",
 		Listen: o.Config.Listen, OpsListen: o.Config.OpsListen, MaxBody: int64(o.Config.Limits.BodyBytes),

@@ -12,14 +12,15 @@ import (
 
 // openJobs makes what carries on rotations, their schedules and erasures. Run
 // carries them on.
-func (a *App) openJobs(between func(rotate.Store) rotate.Store) *rotate.Manager {
+func (a *App) openJobs(between func(rotate.Store) rotate.Store) {
 	steps := rotate.Of(a.Store)
 	if between != nil {
 		steps = between(steps)
 	}
-	return rotate.New(rotate.Options{
+	a.Erasures = rotate.NewErasures(rotate.ErasureOptions{Store: a.Store, Compact: a.compact, Poll: time.Second})
+	a.Jobs = rotate.New(rotate.Options{
 		Store: steps, Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
-		Grace: time.Duration(a.config.Rotation.Grace),
+		Grace: time.Duration(a.config.Rotation.Grace), Kinds: []rotate.Kind{a.Erasures},
 	})
 }
 
