@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -11,12 +10,13 @@ import (
 	"strongroom/vaultkeys"
 )
 
-// stride is how many failpoints a run of seconds goes on at once.
+// stride is how many failpoints a short run, that of the race detector, goes on
+// at once.
 func stride() int {
-	if os.Getenv("STRONGROOM_LONG") == "1" {
-		return 1
+	if testing.Short() {
+		return 5
 	}
-	return 3
+	return 1
 }
 
 // TestCommitsOfRotationsFail fails each commit of each depth, forward and back,
