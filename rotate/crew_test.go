@@ -75,21 +75,29 @@ func TestWaitingJobs(t *testing.T) {
 	if steps != 2 {
 		t.Fatalf("%d steps after it was woken", steps)
 	}
-	answer = fmt.Errorf("on the way: %w", store.ErrBusy)
-	w.m.Wake("j")
-	began := w.clock
-	for steps < 12 {
-		w.step(time.Hour)
-	}
-	if took := w.clock.Sub(began); took < 30*time.Second || took > 10*backoffMost {
-		t.Fatalf("ten tries in %s", took)
+	for _, c := range []struct {
+		answer      error
+		least, most time.Duration // of ten tries
+	}{
+		{store.ErrKeyServiceUnavailable, 30 * time.Second, 10 * backoffMost},
+		{store.ErrBusy, 5 * time.Second, 10 * backoffBusy},
+	} {
+		answer = fmt.Errorf("on the way: %w", c.answer)
+		w.m.Wake("j")
+		began := w.clock
+		for until := steps + 10; steps < until; {
+			w.step(time.Hour)
+		}
+		if took := w.clock.Sub(began); took < c.least || took > c.most {
+			t.Fatalf("%v: ten tries in %s", c.answer, took)
+		}
 	}
 	answer = errors.New("it is broken")
 	w.m.Wake("j")
 	for range 5 {
 		w.step(time.Hour)
 	}
-	if steps != 13 || j.failed != answer {
+	if steps != 23 || j.failed != answer {
 		t.Fatalf("%d steps; it failed with %v", steps, j.failed)
 	}
 }

@@ -58,6 +58,7 @@ func (e *Awaits) Error() string { return e.Detail }
 const (
 	backoffLeast = 250 * time.Millisecond
 	backoffMost  = 15 * time.Second
+	backoffBusy  = time.Second // where a backup or a compaction was in the way: between two of them there may be little room
 )
 
 // temporary are the errors that waiting may mend: what is away comes back, what
@@ -85,5 +86,9 @@ func backoff(n int, err error) time.Duration {
 	if awaits, ok := errors.AsType[*Awaits](err); ok && awaits.For > 0 {
 		return awaits.For
 	}
-	return min(backoffLeast<<min(n, 10), backoffMost)
+	most := backoffMost
+	if errors.Is(err, store.ErrBusy) {
+		most = backoffBusy
+	}
+	return min(backoffLeast<<min(n, 10), most)
 }

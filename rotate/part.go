@@ -52,8 +52,8 @@ func (p *part) Step(ctx context.Context) (Next, error) {
 		p.unsure, p.sweeper = true, nil
 		return Next{}, p.unlessStored(ctx, err)
 	}
+	p.wait(next.why)
 	if !p.doc.Step.ended() {
-		p.wait(next.why)
 		return next, nil
 	}
 	return Next{Done: true}, p.m.conclude(ctx, p.r)

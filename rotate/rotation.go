@@ -97,7 +97,7 @@ func (r *rotation) state() (State, string) {
 			begun++
 		}
 		switch {
-		case p.doc.Step.ended():
+		case p.doc.Step.ended() && p.waiting == "":
 			continue
 		case p.doc.Failed:
 			if failed++; failed == 1 {

@@ -13,9 +13,10 @@ import (
 )
 
 // commit writes a part of a chunk, with the rows that go with it, in one
-// transaction. errStale says that other keys are primary by now than those that
-// it was made with.
-func (w *Sweeper) commit(ctx context.Context, c *chunk, rows func(SweepDelta) []Row) (delta SweepDelta, err error) {
+// transaction. It returns the items that do not open and are stored as they were
+// read: what was erased since did not open either. errStale says that other keys
+// are primary by now than those that the chunk was made with.
+func (w *Sweeper) commit(ctx context.Context, c *chunk, rows func(SweepDelta) []Row) (delta SweepDelta, left []*item, err error) {
 	var began time.Time
 	err = w.s.withSystem(ctx, func() error {
 		system, err := w.s.domains.System(ctx)
@@ -29,15 +30,15 @@ func (w *Sweeper) commit(ctx context.Context, c *chunk, rows func(SweepDelta) []
 				return err
 			}
 			p.write()
-			delta = p.delta
+			delta, left = p.delta, p.left
 			return nil
 		})
 	})
 	if err != nil {
-		return SweepDelta{}, err
+		return SweepDelta{}, nil, err
 	}
 	delta.Held = time.Since(began)
-	return delta, nil
+	return delta, left, nil
 }
 
 // size is what writing the chunk writes, near enough.
@@ -62,6 +63,7 @@ type put struct {
 	began  time.Time
 	writes []controlWrite // of the rows
 	live   []bool         // items that are stored as they were read
+	left   []*item        // of those, the ones that do not open
 	delta  SweepDelta
 }
 
@@ -155,7 +157,7 @@ func (p *put) count() {
 			d.Stale++
 		case it.why != nil:
 			d.Damaged++
-			p.live[i] = false
+			p.live[i], p.left = false, append(p.left, it)
 		case p.c.table == sweepsTokens:
 			d.Reindexed++
 		case it.value != nil:

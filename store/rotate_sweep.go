@@ -155,14 +155,14 @@ func (w *Sweeper) commitNext(ctx context.Context, b Budget, rows func(SweepDelta
 	if rest == nil {
 		w.readAhead(ctx, part.end, size, b.workers())
 	}
-	delta, err := w.commit(ctx, part, rows)
+	delta, left, err := w.commit(ctx, part, rows)
 	if err != nil {
 		return SweepDelta{}, err
 	}
 	w.pace.note(len(part.items), delta.Held)
 	w.at, w.head = part.end, rest
 	w.moved += delta.Rewrapped + delta.Resealed + delta.Reindexed
-	w.note(part)
+	w.note(part.table, left)
 	return delta, nil
 }
 
@@ -203,11 +203,9 @@ func (w *Sweeper) forget() {
 }
 
 // note names the values that stay where they are because they do not open.
-func (w *Sweeper) note(c *chunk) {
-	for i := range c.items {
-		if it := &c.items[i]; it.why != nil {
-			w.s.noteLeft(c.table, it.key, it.why)
-		}
+func (w *Sweeper) note(table byte, left []*item) {
+	for _, it := range left {
+		w.s.noteLeft(table, it.key, it.why)
 	}
 }
 

@@ -72,6 +72,8 @@ func TestKillServer(t *testing.T) {
 type killTest struct {
 	*testing.T
 	home    string
+	helper  string   // the test that serves
+	environ []string // of its process, besides the home
 	server  *exec.Cmd
 	client  *client.Client
 	workers []*killWorker
@@ -82,14 +84,20 @@ type killTest struct {
 }
 
 func newKillTest(t *testing.T) *killTest {
-	k := &killTest{T: t, home: filepath.Join(t.TempDir(), "home"), acks: acks{done: map[string]int{}}}
+	k := prepareKillTest(t, "TestHelperServed")
 	k.start()
 	k.furnish()
+	k.kill()
+	return k
+}
+
+// prepareKillTest makes a test that has no home yet.
+func prepareKillTest(t *testing.T, helper string) *killTest {
+	k := &killTest{T: t, home: filepath.Join(t.TempDir(), "home"), helper: helper, acks: acks{done: map[string]int{}}}
 	for w := range 6 {
 		k.workers = append(k.workers, newKillWorker(k, w))
 	}
 	k.control = &killControl{k: k}
-	k.kill()
 	return k
 }
 
@@ -118,8 +126,8 @@ func (k *killTest) launch() {
 	if err := os.Remove(k.env()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		k.Fatal(err)
 	}
-	k.server = exec.Command(os.Args[0], "-test.run=^TestHelperServed$")
-	k.server.Env = append(os.Environ(), killHome+"="+k.home)
+	k.server = exec.Command(os.Args[0], "-test.run=^"+k.helper+"$")
+	k.server.Env = append(append(os.Environ(), killHome+"="+k.home), k.environ...)
 	k.server.Stdout, k.server.Stderr = os.Stderr, os.Stderr
 	k.must(k.server.Start())
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Dev     *Dev // set for a development server
 	Logger  *slog.Logger
 	Version string
+	// Steps, unless it is nil, puts something between rotations and the store:
+	// tests end the process there.
+	Steps func(rotate.Store) rotate.Store
 }
 
 // App is a server with all that it stands on.
@@ -58,7 +61,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{Base: base, config: o.Config, logger: o.Logger, dev: o.Dev}
-	a.openJobs()
+	a.openJobs(o.Steps)
 	if err := a.govern(ctx); err != nil {
 		return nil, errors.Join(err, base.Close())
 	}

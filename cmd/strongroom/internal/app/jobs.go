@@ -12,10 +12,14 @@ import (
 
 // openJobs makes what carries on rotations, their schedules and erasures. Run
 // carries them on.
-func (a *App) openJobs() {
+func (a *App) openJobs(between func(rotate.Store) rotate.Store) {
+	steps := rotate.Of(a.Store)
+	if between != nil {
+		steps = between(steps)
+	}
 	a.Erasures = rotate.NewErasures(rotate.ErasureOptions{Store: a.Store, Compact: a.compact, Poll: time.Second})
 	a.Jobs = rotate.New(rotate.Options{
-		Store: rotate.Of(a.Store), Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
+		Store: steps, Logger: a.logger, Audit: a.Audit.Write, Compact: a.compact,
 		Grace: time.Duration(a.config.Rotation.Grace), Kinds: []rotate.Kind{a.Erasures},
 	})
 }
