@@ -145,7 +145,7 @@ func (m *Manager) Throttle(ctx context.Context, c store.Caller, id string, rate 
 	})
 }
 
-// steer changes how a rotation goes on, while no step is under way.
+// steer changes how a rotation goes on, while no step of it is under way.
 func (m *Manager) steer(ctx context.Context, c store.Caller, action, id string, decide func(*rotation) (turn, error)) (Rotation, error) {
 	if err := m.store.AuthoriseRow(c, action, store.RowRotation, id); err != nil {
 		return Rotation{}, err
@@ -157,7 +157,7 @@ func (m *Manager) steer(ctx context.Context, c store.Caller, action, id string, 
 	if err != nil {
 		return Rotation{}, err
 	}
-	release, err := m.crew.alone(ctx, r.jobIDs()...)
+	release, err := m.crew.hold(ctx, r.jobIDs()...)
 	if err != nil {
 		return Rotation{}, err
 	}

@@ -14,13 +14,13 @@ type crew struct {
 	logger *slog.Logger
 	wake   chan struct{}
 
-	// turn is held during a step, and by whoever must find no step under way.
-	turn chan struct{}
+	turn chan struct{} // holds one value during a step
 
 	mu        sync.Mutex
 	jobs      map[string]*enlisted
-	steps     uint64 // counts them; whose last step is the longest ago goes next
-	interrupt context.CancelFunc
+	held      map[string]int // jobs that are not to be stepped now
+	steps     uint64         // counts them; whose last step is the longest ago goes next
+	interrupt func()
 	stepping  string
 }
 
@@ -32,7 +32,7 @@ type enlisted struct {
 }
 
 func newCrew(now func() time.Time, logger *slog.Logger) *crew {
-	c := &crew{now: now, logger: logger, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), jobs: map[string]*enlisted{}}
+	c := &crew{now: now, logger: logger, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), jobs: map[string]*enlisted{}, held: map[string]int{}}
 	return c
 }
 
@@ -68,33 +68,54 @@ func (c *crew) remove(ids ...string) {
 	}
 }
 
-// alone waits until no step is under way, and keeps the next one from
-// beginning until the function is called that it returns. A step of one of the
-// named jobs is interrupted.
-func (c *crew) alone(ctx context.Context, ids ...string) (release func(), err error) {
+// hold keeps jobs from being stepped until the function is called that it
+// returns. A step of one of them that is under way is interrupted, and waited
+// for.
+func (c *crew) hold(ctx context.Context, ids ...string) (release func(), err error) {
 	c.mu.Lock()
+	under := false
 	for _, id := range ids {
-		if id == c.stepping && c.interrupt != nil {
-			c.interrupt()
-		}
+		c.held[id]++
+		under = under || id == c.stepping
+	}
+	if under {
+		c.interrupt()
 	}
 	c.mu.Unlock()
+	release = func() { c.unhold(ids) }
+	if !under {
+		return release, nil
+	}
 	select {
-	case c.turn <- struct{}{}:
-		return func() { <-c.turn; c.rouse() }, nil
+	case c.turn <- struct{}{}: // the step has ended
+		<-c.turn
+		return release, nil
 	case <-ctx.Done():
+		release()
 		return nil, ctx.Err()
 	}
 }
 
-// next picks the job to step at a moment. Without one it says how long none
-// will be: forever when there are no jobs.
-func (c *crew) next(now time.Time) (*enlisted, time.Duration) {
+func (c *crew) unhold(ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, id := range ids {
+		if c.held[id]--; c.held[id] == 0 {
+			delete(c.held, id)
+		}
+	}
+	c.rouse()
+}
+
+// next picks the job to step at a moment. Without one it says how long none
+// will be: forever when there are no jobs. The caller holds mu.
+func (c *crew) next(now time.Time) (*enlisted, time.Duration) {
 	var best *enlisted
-	wait := time.Duration(1<<63 - 1)
-	for _, e := range c.jobs {
+	wait := never
+	for id, e := range c.jobs {
+		if c.held[id] > 0 {
+			continue
+		}
 		if due := e.at.Sub(now); due > 0 {
 			wait = min(wait, due)
 		} else if best == nil || before(e, best) {
@@ -126,26 +147,31 @@ func (c *crew) step(ctx context.Context) time.Duration {
 	case <-ctx.Done():
 		return 0
 	}
-	e, wait := c.next(c.now())
-	if e == nil {
-		return wait
-	}
-	c.run(ctx, e)
-	return 0
-}
-
-func (c *crew) run(ctx context.Context, e *enlisted) {
-	id := e.job.ID()
 	stepCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	e, wait := c.pick(cancel)
+	if e != nil {
+		c.run(ctx, stepCtx, e)
+	}
+	return wait
+}
+
+// pick takes the job to step now, if there is one, and notes how its step is
+// interrupted.
+func (c *crew) pick(interrupt func()) (*enlisted, time.Duration) {
 	c.mu.Lock()
-	c.steps++
-	e.last, c.stepping, c.interrupt = c.steps, id, cancel
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	e, wait := c.next(c.now())
+	if e != nil {
+		c.steps++
+		e.last, c.stepping, c.interrupt = c.steps, e.job.ID(), interrupt
+	}
+	return e, wait
+}
+
+func (c *crew) run(ctx, stepCtx context.Context, e *enlisted) {
+	defer c.stepped()
 	next, err := e.job.Step(stepCtx)
-	c.mu.Lock()
-	c.stepping, c.interrupt = "", nil
-	c.mu.Unlock()
 	switch {
 	case ctx.Err() != nil: // the program ends: what the step did is found out when it starts again
 		return
@@ -153,6 +179,12 @@ func (c *crew) run(ctx context.Context, e *enlisted) {
 		return
 	}
 	c.settle(ctx, e, next, err)
+}
+
+func (c *crew) stepped() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stepping, c.interrupt = "", nil
 }
 
 // settle says when a job is stepped again, if at all.

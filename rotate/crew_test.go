@@ -104,9 +104,30 @@ func TestDismissWaitsForTheStep(t *testing.T) {
 	if err := w.m.Dismiss(t.Context(), "blocked"); err != nil || !ended {
 		t.Fatalf("dismissed: %v; its step has ended: %t", err, ended)
 	}
-	if next, _ := w.m.crew.next(w.clock); next != nil {
-		t.Fatal("it is still carried on")
+	if next, _ := w.m.crew.next(w.clock); next != nil || len(w.m.crew.held) > 0 {
+		t.Fatal("it is still carried on, or held")
 	}
+}
+
+// A long step of one job does not keep an operator from another.
+func TestOtherJobsAreNotWaitedFor(t *testing.T) {
+	w := newWorld(t, "acme")
+	made := w.create(Request{Integrations: []string{"acme"}, Depth: DepthKEK})
+	if _, err := w.m.Pause(t.Context(), operator, made.ID); err != nil {
+		t.Fatal(err)
+	}
+	ended, stepping := false, make(chan struct{})
+	w.m.Enlist(&blocked{stepping: stepping, ended: &ended})
+	stepped := make(chan struct{})
+	go func() { defer close(stepped); w.m.advance(t.Context()) }()
+	<-stepping
+	if r, err := w.m.Cancel(t.Context(), operator, made.ID); err != nil || r.Direction != Cancel {
+		t.Fatalf("cancel during the step of another job: %v", err)
+	}
+	if err := w.m.Dismiss(t.Context(), "blocked"); err != nil {
+		t.Fatal(err)
+	}
+	<-stepped
 }
 
 // blocked is a job whose step ends when it is interrupted.

@@ -42,8 +42,7 @@ type Manager struct {
 	pacer *Pacer
 
 	// control is held while rows of rotations and schedules are made or changed
-	// by anything but a step. Who holds the crew's turn may take it, not the
-	// other way round.
+	// by anything but a step of their own.
 	control sync.Mutex
 
 	mu        sync.Mutex // guards what follows, for moments
@@ -138,7 +137,7 @@ func (m *Manager) Wake(id string) { m.crew.wakeUp(id) }
 // Dismiss interrupts a job and takes it off; it returns when no step of it is
 // under way. It must not be called by a step.
 func (m *Manager) Dismiss(ctx context.Context, id string) error {
-	release, err := m.crew.alone(ctx, id)
+	release, err := m.crew.hold(ctx, id)
 	if err != nil {
 		return err
 	}

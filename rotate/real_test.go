@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ var customers = store.CollectionRef{Integration: "acme", Collection: "customers"
 type real struct {
 	*storetest.Fixture
 	t     *testing.T
-	clock time.Time
+	ticks atomic.Int64 // the clock, in unix nanoseconds: the store reads it in goroutines of its own
 	m     *Manager
 }
 
@@ -30,8 +31,9 @@ func newReal(t *testing.T, records int) *real {
 
 func newRealWith(t *testing.T, records int, o storetest.Options) *real {
 	t.Helper()
-	r := &real{t: t, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
-	o.Now = func() time.Time { return r.clock }
+	r := &real{t: t}
+	r.ticks.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixNano())
+	o.Now = r.now
 	r.Fixture = storetest.OpenWith(t, o)
 	spec := store.CollectionSpec{Schema: []byte(`{"type":"object","properties":{
 		"email":{"type":"string","x-index":"exact"},"external_id":{"type":"string","x-index":"unique"},"card":{"type":"string"}}}`)}
@@ -45,6 +47,8 @@ func newRealWith(t *testing.T, records int, o storetest.Options) *real {
 	r.manage()
 	return r
 }
+
+func (r *real) now() time.Time { return time.Unix(0, r.ticks.Load()).UTC() }
 
 func (r *real) must(err error) {
 	r.t.Helper()
@@ -62,7 +66,7 @@ func (r *real) write(i int) {
 
 // manage is a new process, as far as rotations are concerned.
 func (r *real) manage() {
-	r.m = New(Options{Store: Of(r.Store), Now: func() time.Time { return r.clock }, Logger: slog.New(slog.DiscardHandler)})
+	r.m = New(Options{Store: Of(r.Store), Now: r.now, Logger: slog.New(slog.DiscardHandler)})
 }
 
 // finish carries a rotation to its end, with a new process every few steps and a
@@ -71,7 +75,7 @@ func (r *real) finish(id string, records int) (Rotation, int) {
 	r.t.Helper()
 	for step := range 3000 {
 		if wait := r.m.advance(context.Background()); wait > 0 {
-			r.clock = r.clock.Add(min(wait, time.Hour))
+			r.ticks.Add(int64(min(wait, time.Hour)))
 		}
 		if step%7 == 6 {
 			r.Reopen()
@@ -187,7 +191,7 @@ func TestRealRollback(t *testing.T) {
 			break
 		}
 		if wait := r.m.advance(context.Background()); wait > 0 {
-			r.clock = r.clock.Add(min(wait, time.Second))
+			r.ticks.Add(int64(min(wait, time.Second)))
 		}
 	}
 	back, err := r.m.Rollback(t.Context(), r.Root(), made.ID)
@@ -217,7 +221,7 @@ func TestRealKeyServiceAway(t *testing.T) {
 		r.Keys.Unavailable(true)
 		for range 3 {
 			r.m.advance(context.Background())
-			r.clock = r.clock.Add(15 * time.Second)
+			r.ticks.Add(int64(15 * time.Second))
 		}
 		out, err := r.m.Get(t.Context(), r.Root(), made.ID)
 		r.must(err)
@@ -226,7 +230,7 @@ func TestRealKeyServiceAway(t *testing.T) {
 		}
 		r.Keys.Unavailable(false)
 		r.m.advance(context.Background())
-		r.clock = r.clock.Add(15 * time.Second)
+		r.ticks.Add(int64(15 * time.Second))
 		if out.State.Ended() {
 			break
 		}
