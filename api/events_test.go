@@ -41,13 +41,30 @@ type watcher struct {
 	lines *bufio.Scanner
 }
 
-// watch opens a stream, past the recorder, which would wait for its end.
+// watch opens a stream.
 func (f *fixture) watch(t *testing.T) *watcher {
 	t.Helper()
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", f.web.URL+aRotationPath, nil)
-	r.Header.Set("Authorization", "Bearer "+f.token)
+	return f.me().watch(t, aRotationPath)
+}
+
+// watchOn opens a stream of another server over the same script.
+func (f *fixture) watchOn(t *testing.T, base string) *watcher {
+	t.Helper()
+	return f.me().watchOn(t, base, aRotationPath)
+}
+
+// watch opens a stream, past the recorder, which would wait for its end.
+func (a actor) watch(t *testing.T, path string) *watcher {
+	t.Helper()
+	return a.watchOn(t, a.f.web.URL, path)
+}
+
+func (a actor) watchOn(t *testing.T, base, path string) *watcher {
+	t.Helper()
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", base+path, nil)
+	r.Header.Set("Authorization", "Bearer "+a.token)
 	r.Header.Set("Accept", mediaEvents)
-	resp, err := f.client.Transport.(*recorder).next.RoundTrip(r)
+	resp, err := a.f.client.Transport.(*recorder).next.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/rotate"
 	"strongroom/store"
 )
 
@@ -71,6 +72,37 @@ func TestDrain(t *testing.T) {
 	client.CloseIdleConnections()
 	if get(s.Addr(), "/livez") != 0 {
 		t.Error("it still listens")
+	}
+}
+
+// Whoever follows a job does not hold a server up that stops: the stream ends,
+// as a whole answer, and the client asks again.
+func TestDrainEndsStreamsOfEvents(t *testing.T) {
+	f := newScripted(t)
+	f.script.rotations = make(chan rotate.Rotation)
+	config := f.server.Config
+	config.TLS, config.Listen, config.OpsListen = f.web.TLS, "127.0.0.1:0", "-"
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	w := f.watchOn(t, "https://"+s.Addr())
+	f.script.rotations <- aRotation
+	if name, _ := w.event(); name != "progress" {
+		t.Fatalf("the first event is %q", name)
+	}
+	stop()
+	if name, _ := w.event(); name != "" || w.lines.Err() != nil {
+		t.Errorf("after the server stopped comes %q, %v", name, w.lines.Err())
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
 	}
 }
 

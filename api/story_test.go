@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -53,8 +54,8 @@ func newHouseBehind(t testing.TB, gate *limits.Gate) *house {
 // jobs makes the manager of rotations, which carries nothing on unless it is
 // run.
 func (h *house) jobs() (*rotate.Manager, *rotate.Inventory, *rotate.Erasures) {
-	h.manager = rotate.New(rotate.Options{Store: rotate.Of(h.store.Store), Logger: slog.New(slog.DiscardHandler)})
-	erasures := rotate.NewErasures(rotate.ErasureOptions{Store: h.store.Store})
+	erasures := rotate.NewErasures(rotate.ErasureOptions{Store: h.store.Store, Compact: func(context.Context) error { return nil }})
+	h.manager = rotate.New(rotate.Options{Store: rotate.Of(h.store.Store), Logger: slog.New(slog.DiscardHandler), Kinds: []rotate.Kind{erasures}})
 	return h.manager, &rotate.Inventory{Store: h.store.Store, Schedules: h.manager.ListSchedules, Now: time.Now, Periods: rotate.Cryptoperiods{KEK: time.Hour, Wrapping: time.Hour, Index: time.Hour}}, erasures
 }
 

@@ -26,7 +26,7 @@ func erasureSchemas() obj {
 	target := obj{
 		"integration": str, "collection": text("Of the record, or of all records with the labels. Default, with labels: all collections."),
 		"record": str, "labels": obj{"type": "object", "additionalProperties": str, "description": "All records that have all of these, those too that come while it runs."},
-		"level":  obj{"type": "string", "enum": []string{"E1", "E2", "E3"}, "description": "How far it is to go. Default E1."},
+		"level":  obj{"type": "string", "enum": []string{"", "E1", "E2", "E3"}, "description": "How far it is to go. Default E1."},
 		"reason": text("For people, and the certificate."),
 	}
 	return obj{
