@@ -28,6 +28,7 @@ type model struct {
 	nextID  uint32
 	signer  attest.Key
 	rotated int // keys of reports
+	ended   int // how often tokens were
 	load    store.Load
 
 	keysAway bool // the key service is
@@ -217,8 +218,11 @@ func (m *model) AuthoriseRow(c store.Caller, _ string, _ store.RowKind, _ string
 	return nil
 }
 
-func (m *model) RenewSigners(context.Context) error {
+func (m *model) RenewSigners(_ context.Context, endTokens bool) error {
 	m.rotated++
+	if endTokens {
+		m.ended++
+	}
 	return nil
 }
 

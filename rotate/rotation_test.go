@@ -263,6 +263,24 @@ func TestCompromisedGoesFirst(t *testing.T) {
 	}
 }
 
+// TestCompromisedSystemKeyEndsTokens looks at when access tokens end: before
+// values are moved, and not with a rotation that was planned.
+func TestCompromisedSystemKeyEndsTokens(t *testing.T) {
+	w := newWorld(t)
+	w.fill(40_000)
+	w.model.domains[0].values[envelope.PurposeSystemMAC] = nil // those that a day has ended
+	planned := w.create(Request{System: true, Depth: DepthData})
+	if w.end(planned.ID); w.model.rotated == 0 || w.model.ended != 0 {
+		t.Fatalf("a planned rotation: signers were made anew %d times, tokens ended %d times", w.model.rotated, w.model.ended)
+	}
+	bad := envelope.FormatKeyID(w.model.domains[0].primary(envelope.PurposeSystem).KeyID)
+	made := w.create(Request{Compromised: bad})
+	moving := w.until(made.ID, "moving values", func(r Rotation) bool { return r.Progress.Done > 0 })
+	if moving.Parts[0].Step != StepSweep || w.model.ended != 1 {
+		t.Fatalf("at %s tokens ended %d times, want once", moving.Parts[0].Step, w.model.ended)
+	}
+}
+
 func TestFailedAndResumed(t *testing.T) {
 	w := newWorld(t, "acme")
 	w.fill(100)
