@@ -145,6 +145,11 @@ func (s *Store) RetireKEK(ctx context.Context, c Caller, d KeyDomain, version in
 		if err := op.intent(); err != nil {
 			return err
 		}
+		if d.System() { // the ledger carries keysets that are wrapped under the old versions
+			if err := s.useLedger(ctx); err != nil {
+				return err
+			}
+		}
 		return keyError(s.keys.SetMinimum(ctx, s.kekName(d), version))
 	})
 }
