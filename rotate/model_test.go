@@ -61,11 +61,12 @@ type modelKey struct {
 var errCrash = errors.New("the process was killed")
 
 func newModel(now func() time.Time, names ...string) *model {
-	signer, err := attest.NewKey("strongroom-model")
+	id := uid.New()
+	signer, err := attest.NewKey(store.SignerName(id))
 	if err != nil {
 		panic(err)
 	}
-	m := &model{uid: uid.New(), now: now, rows: map[string]store.Row{}, signer: signer}
+	m := &model{uid: id, now: now, rows: map[string]store.Row{}, signer: signer}
 	for _, name := range names {
 		m.addDomain(store.KeyDomain{Integration: name, UID: uid.New()}, envelope.PurposeWrapping, envelope.PurposeIndex)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/uid"
 	"strongroom/store"
 )
 
@@ -100,6 +101,34 @@ func TestReportIsVerifiedOffline(t *testing.T) {
 	}
 	if _, err := VerifyReport([]byte(changed), []string{w.model.signer.Verifier}); err == nil {
 		t.Fatal("a report that was changed verifies")
+	}
+	for name, change := range map[string]func(*Report){
+		"of another store":             func(r *Report) { r.StoreUID = uid.New() },
+		"with something left":          func(r *Report) { r.Rotation.Parts[0].Scan.Left = 1 },
+		"that counted something":       func(r *Report) { r.Rotation.Parts[0].Counts.After[envelope.FormatKeyID(p.Old[0].KeyID)] = 1 },
+		"that did not count":           func(r *Report) { r.Rotation.Parts[0].Counts.After = nil },
+		"of a rotation without a scan": func(r *Report) { r.Rotation.Parts[0].Scan = nil },
+		"of no parts":                  func(r *Report) { r.Rotation.Parts = nil },
+	} {
+		forged, err := VerifyReport(text, []string{w.model.signer.Verifier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&forged)
+		signed, err := w.model.Attest(t.Context(), ReportKind, forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyReport(signed, []string{w.model.signer.Verifier}); err == nil {
+			t.Errorf("a report %s verifies", name)
+		}
+		asCertificate, err := w.model.Attest(t.Context(), CertificateKind, forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyReport(asCertificate, []string{w.model.signer.Verifier}); err == nil {
+			t.Error("a certificate verifies as a report")
+		}
 	}
 }
 
