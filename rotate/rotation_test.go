@@ -310,6 +310,30 @@ func TestCompromisedSystemKeyEndsTokens(t *testing.T) {
 	}
 }
 
+// TestCompromisedPendingKey rotates an integration that is deleted before its new
+// key is promoted, and undeleted. The key that is left then becomes known: it must
+// not be what comes into use.
+func TestCompromisedPendingKey(t *testing.T) {
+	w := newWorld(t, "acme")
+	w.fill(10)
+	given := w.create(Request{Integrations: []string{"acme"}, Depth: DepthKeyset})
+	w.at(given.ID, StepPromote)
+	acme := w.model.domains[0]
+	acme.gone = true
+	w.end(given.ID)
+	acme.gone = false
+	left := acme.keys[len(acme.keys)-1]
+	w.clock = w.clock.Add(time.Hour)
+	made := w.create(Request{Compromised: envelope.FormatKeyID(left.KeyID)})
+	if r := w.end(made.ID); r.State != StateDone {
+		t.Fatalf("the rotation: %+v", r)
+	}
+	if in := acme.primary(envelope.PurposeWrapping); !left.gone || in == left {
+		t.Fatalf("the key that is known is in use: %+v", in)
+	}
+	w.sound(t)
+}
+
 func TestFailedAndResumed(t *testing.T) {
 	w := newWorld(t, "acme")
 	w.fill(100)
