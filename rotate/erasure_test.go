@@ -33,9 +33,11 @@ type office struct {
 	compact  func(ctx context.Context) error // nil: the data file is not compacted while it is used
 }
 
-func newOffice(t *testing.T) *office {
+func newOffice(t *testing.T) *office { return newOfficeWith(t, storetest.Options{}) }
+
+func newOfficeWith(t *testing.T, options storetest.Options) *office {
 	t.Helper()
-	o := &office{Fixture: storetest.OpenWith(t, storetest.Options{}), t: t}
+	o := &office{Fixture: storetest.OpenWith(t, options), t: t}
 	o.compact = o.compactNow
 	l, err := ledger.Open(t.TempDir())
 	o.must(err)
