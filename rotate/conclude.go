@@ -60,7 +60,7 @@ func (m *Manager) finish(ctx context.Context, r *rotation) error {
 		return nil
 	}
 	if r.doc.System && r.doc.Depth == DepthData {
-		if err := m.store.RenewSigners(ctx); err != nil {
+		if err := m.store.RenewSigners(ctx, r.doc.Compromised != ""); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,19 @@ func (m *Manager) Get(ctx context.Context, c store.Caller, id string) (Rotation,
 	return m.describe(r, true), nil
 }
 
+// stand is Get for what waits for a rotation here: it looks often, for days, and
+// is not audited.
+func (m *Manager) stand(ctx context.Context, id string) (Rotation, error) {
+	if err := m.load(ctx); err != nil {
+		return Rotation{}, err
+	}
+	r, err := m.find(id)
+	if err != nil {
+		return Rotation{}, err
+	}
+	return m.describe(r, true), nil
+}
+
 func (m *Manager) look(ctx context.Context, c store.Caller, id string) (*rotation, error) {
 	if err := m.store.DescribeRow(c, store.RowRotation, id); err != nil {
 		return nil, err

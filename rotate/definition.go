@@ -12,6 +12,8 @@ const (
 	leastEvery   = time.Hour
 	mostEvery    = 10 * 365 * 24 * time.Hour
 	maxSchedules = 256
+	leastYear    = 2000 // a grid is counted in a Duration from its start: it must not
+	mostYear     = 2199 // overflow
 )
 
 // compile checks a schedule and makes its timetable. The seed tells the jitters
@@ -55,6 +57,9 @@ func (s *ScheduleSpec) compileGrid(t *timetable, bad *faults) {
 		t.every = s.Every.or(leastEvery)
 		if s.Start != nil {
 			t.start = s.Start.UTC()
+			if y := t.start.Year(); y < leastYear || y > mostYear {
+				bad.add("/start", "must be in the years 2000 to 2199")
+			}
 		}
 		return
 	}

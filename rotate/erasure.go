@@ -74,6 +74,7 @@ type ErasureStore interface {
 	Rows(ctx context.Context, kind store.RowKind) ([]store.Row, error)
 	PutRows(ctx context.Context, c store.Caller, action string, rows ...store.Row) error
 	DescribeRow(c store.Caller, kind store.RowKind, id string) error
+	AuthoriseRow(c store.Caller, action string, kind store.RowKind, id string) error
 	Attest(ctx context.Context, kind string, doc any) ([]byte, error)
 	PlanErase(ctx context.Context, c store.Caller, t store.EraseTarget, keys bool) (store.ErasePlan, error)
 	EraseSome(ctx context.Context, c store.Caller, plan store.ErasePlan, rows func(erased int) []store.Row) (int, error)
@@ -297,22 +298,40 @@ func (e *Erasures) List(ctx context.Context, c store.Caller) ([]Erasure, error) 
 	return out, nil
 }
 
-// Resume lets an erasure go on that has failed.
+// Resume lets an erasure go on that has failed, for whoever operates keys or may
+// ask for it now.
 func (e *Erasures) Resume(ctx context.Context, c store.Caller, id string) (Erasure, error) {
 	j, err := e.look(ctx, c, id)
 	if err != nil {
 		return Erasure{}, err
 	}
 	doc := e.docOf(j)
+	by, err := e.resumer(ctx, c, j.id, &doc)
+	if err != nil {
+		return Erasure{}, err
+	}
 	if doc.Failed == "" {
 		return Erasure{}, &store.Conflict{Detail: "this erasure has not failed"}
 	}
 	doc.Failed = ""
-	if err := j.put(ctx, doc); err != nil {
+	if err := j.putAs(ctx, by, "resume", doc); err != nil {
 		return Erasure{}, err
 	}
 	e.enlist(j)
 	return e.describe(j), nil
+}
+
+// resumer judges who lets an erasure go on, and returns who that is written down
+// as. To see it is not enough, nor is it to have been allowed to ask for it once. Of
+// what is gone already it is enough to have asked for it.
+func (e *Erasures) resumer(ctx context.Context, c store.Caller, id string, doc *erasureDoc) (store.Caller, error) {
+	if !c.ClientUID.IsZero() && doc.ByUID == c.ClientUID {
+		_, err := e.store.PlanErase(ctx, c, doc.Plan.EraseTarget, doc.Level == LevelKeys)
+		if !errors.Is(err, store.ErrForbidden) {
+			return eraser, nil
+		}
+	}
+	return c, e.store.AuthoriseRow(c, "resume", store.RowErasure, id)
 }
 
 // Certificate returns the signed certificate of an erasure that has come as far

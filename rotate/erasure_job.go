@@ -220,7 +220,7 @@ func (e *Erasures) manager() *Manager {
 
 // follow waits for the end of the rotation.
 func (j *erasure) follow(ctx context.Context, doc erasureDoc) (Next, error) {
-	r, err := j.e.manager().Get(ctx, eraser, doc.Rotation)
+	r, err := j.e.manager().stand(ctx, doc.Rotation)
 	if err != nil {
 		return Next{}, err
 	}
@@ -318,7 +318,11 @@ func (j *erasure) row(doc erasureDoc) store.Row {
 
 // put stores a document.
 func (j *erasure) put(ctx context.Context, doc erasureDoc) error {
-	if err := j.e.store.PutRows(ctx, eraser, "erase", j.row(doc)); err != nil {
+	return j.putAs(ctx, eraser, "erase", doc)
+}
+
+func (j *erasure) putAs(ctx context.Context, c store.Caller, action string, doc erasureDoc) error {
+	if err := j.e.store.PutRows(ctx, c, action, j.row(doc)); err != nil {
 		return errors.Join(err, j.rereadAfter(ctx, err))
 	}
 	j.stored(doc)

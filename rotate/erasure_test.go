@@ -30,11 +30,15 @@ type office struct {
 	erasures *rotate.Erasures
 	stop     func()
 	compacts int
+	compact  func(ctx context.Context) error // nil: the data file is not compacted while it is used
 }
 
-func newOffice(t *testing.T) *office {
+func newOffice(t *testing.T) *office { return newOfficeWith(t, storetest.Options{}) }
+
+func newOfficeWith(t *testing.T, options storetest.Options) *office {
 	t.Helper()
-	o := &office{Fixture: storetest.OpenWith(t, storetest.Options{}), t: t}
+	o := &office{Fixture: storetest.OpenWith(t, options), t: t}
+	o.compact = o.compactNow
 	l, err := ledger.Open(t.TempDir())
 	o.must(err)
 	t.Cleanup(func() { l.Close() })
@@ -75,7 +79,7 @@ func (o *office) start() {
 	o.t.Cleanup(o.stop)
 }
 
-func (o *office) compact(ctx context.Context) error {
+func (o *office) compactNow(ctx context.Context) error {
 	o.compacts++
 	_, err := o.Engine.Compact(ctx)
 	return err

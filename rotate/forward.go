@@ -62,6 +62,11 @@ func (p *part) add(ctx context.Context) (Next, error) {
 	for i, name := range p.doc.Purposes {
 		want[i] = purposes[name]
 	}
+	if p.r.doc.Compromised != "" {
+		if err := p.clear(ctx); err != nil {
+			return Next{}, err
+		}
+	}
 	made, err := p.m.store.AddKeysets(ctx, internal, p.doc.KeyDomain, want)
 	if err != nil {
 		return Next{}, err
@@ -83,6 +88,22 @@ func (p *part) add(ctx context.Context) (Next, error) {
 		d.New, d.Old, d.Former = made, old, former
 		d.Counts.Total = values(in, old)
 	})
+}
+
+// clear destroys pending keys that an earlier rotation left: whoever may have a
+// key of the domain may have those, and nothing is under them.
+func (p *part) clear(ctx context.Context) error {
+	in, err := p.keys(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := refsOf(in, func(k *store.KeyState) bool {
+		return p.doc.replaces(k) && k.State == envelope.StatePending.String() && k.CreatedAt.Before(p.r.doc.CreatedAt)
+	})
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return p.m.store.DestroyKeysets(ctx, internal, p.doc.KeyDomain, left)
 }
 
 // promote makes the new keys the primary ones. Whoever is about to write under

@@ -28,6 +28,7 @@ type model struct {
 	nextID  uint32
 	signer  attest.Key
 	rotated int // keys of reports
+	ended   int // how often tokens were
 	load    store.Load
 
 	keysAway bool // the key service is
@@ -60,11 +61,12 @@ type modelKey struct {
 var errCrash = errors.New("the process was killed")
 
 func newModel(now func() time.Time, names ...string) *model {
-	signer, err := attest.NewKey("strongroom-model")
+	id := uid.New()
+	signer, err := attest.NewKey(store.SignerName(id))
 	if err != nil {
 		panic(err)
 	}
-	m := &model{uid: uid.New(), now: now, rows: map[string]store.Row{}, signer: signer}
+	m := &model{uid: id, now: now, rows: map[string]store.Row{}, signer: signer}
 	for _, name := range names {
 		m.addDomain(store.KeyDomain{Integration: name, UID: uid.New()}, envelope.PurposeWrapping, envelope.PurposeIndex)
 	}
@@ -217,8 +219,11 @@ func (m *model) AuthoriseRow(c store.Caller, _ string, _ store.RowKind, _ string
 	return nil
 }
 
-func (m *model) RenewSigners(context.Context) error {
+func (m *model) RenewSigners(_ context.Context, endTokens bool) error {
 	m.rotated++
+	if endTokens {
+		m.ended++
+	}
 	return nil
 }
 

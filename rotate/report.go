@@ -3,9 +3,11 @@ package rotate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"strongroom/envelope"
 	"strongroom/internal/attest"
 	"strongroom/internal/uid"
 	"strongroom/store"
@@ -63,18 +65,61 @@ func (d *Part) proven() bool {
 }
 
 // VerifyReport checks a report against the store's public keys, without the
-// store, and returns what it says.
+// store, and returns what it says: a key of that store signed it, and when it
+// claims to be proven, its own figures say so.
 func VerifyReport(text []byte, keys []string) (Report, error) {
 	var r Report
-	kind, doc, err := attest.Verify(text, keys)
+	signer, err := openStatement(text, keys, ReportKind, "the report of a rotation", &r)
+	if err == nil {
+		err = signedBy(signer, r.StoreUID)
+	}
+	if err == nil && r.Proven && !r.Rotation.addsUp() {
+		err = errors.New("the report claims that nothing is left under the old keys, and its figures do not say so")
+	}
 	if err != nil {
-		return r, err
-	}
-	if kind != ReportKind {
-		return r, fmt.Errorf("this is a statement of the kind %s, not the report of a rotation", kind)
-	}
-	if err := json.Unmarshal(doc, &r); err != nil {
-		return r, fmt.Errorf("read the report: %w", err)
+		return Report{}, err
 	}
 	return r, nil
+}
+
+// addsUp reports whether the figures of a rotation prove what it did: every old
+// key at 0, by count and by scan.
+func (r *Rotation) addsUp() bool {
+	for i := range r.Parts {
+		p := &r.Parts[i]
+		for _, old := range p.Old {
+			if n, counted := p.Counts.After[envelope.FormatKeyID(old.KeyID)]; n > 0 || !counted {
+				return false
+			}
+		}
+		if p.Scan != nil && p.Scan.Damaged > 0 {
+			return false
+		}
+	}
+	return len(r.Parts) > 0 && r.proven()
+}
+
+// openStatement reads a statement of a kind that one of the keys has signed, and
+// returns the name that the key bears.
+func openStatement(text []byte, keys []string, kind, called string, into any) (signer string, err error) {
+	v, err := attest.Open(text, keys)
+	switch {
+	case err != nil:
+		return "", err
+	case v.Kind != kind:
+		return "", fmt.Errorf("this is a statement of the kind %s, not %s", v.Kind, called)
+	}
+	if err := json.Unmarshal(v.Document, into); err != nil {
+		return "", fmt.Errorf("read %s: %w", called, err)
+	}
+	return v.Signer, nil
+}
+
+// signedBy refuses a statement about a store that another store has signed,
+// whose key is trusted too.
+func signedBy(signer string, about uid.UID) error {
+	if signer != store.SignerName(about) {
+		return fmt.Errorf("this is about the store %s, and %s has signed it", about, signer)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/envelope"
 	"strongroom/internal/access"
+	"strongroom/internal/uid"
 	"strongroom/store"
 )
 
@@ -100,6 +101,34 @@ func TestReportIsVerifiedOffline(t *testing.T) {
 	}
 	if _, err := VerifyReport([]byte(changed), []string{w.model.signer.Verifier}); err == nil {
 		t.Fatal("a report that was changed verifies")
+	}
+	for name, change := range map[string]func(*Report){
+		"of another store":             func(r *Report) { r.StoreUID = uid.New() },
+		"with something left":          func(r *Report) { r.Rotation.Parts[0].Scan.Left = 1 },
+		"that counted something":       func(r *Report) { r.Rotation.Parts[0].Counts.After[envelope.FormatKeyID(p.Old[0].KeyID)] = 1 },
+		"that did not count":           func(r *Report) { r.Rotation.Parts[0].Counts.After = nil },
+		"of a rotation without a scan": func(r *Report) { r.Rotation.Parts[0].Scan = nil },
+		"of no parts":                  func(r *Report) { r.Rotation.Parts = nil },
+	} {
+		forged, err := VerifyReport(text, []string{w.model.signer.Verifier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&forged)
+		signed, err := w.model.Attest(t.Context(), ReportKind, forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyReport(signed, []string{w.model.signer.Verifier}); err == nil {
+			t.Errorf("a report %s verifies", name)
+		}
+		asCertificate, err := w.model.Attest(t.Context(), CertificateKind, forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyReport(asCertificate, []string{w.model.signer.Verifier}); err == nil {
+			t.Error("a certificate verifies as a report")
+		}
 	}
 }
 
@@ -261,6 +290,48 @@ func TestCompromisedGoesFirst(t *testing.T) {
 	if !errors.As(err, new(*store.Invalid)) {
 		t.Fatalf("a key that never was: %v", err)
 	}
+}
+
+// TestCompromisedSystemKeyEndsTokens looks at when access tokens end: before
+// values are moved, and not with a rotation that was planned.
+func TestCompromisedSystemKeyEndsTokens(t *testing.T) {
+	w := newWorld(t)
+	w.fill(40_000)
+	w.model.domains[0].values[envelope.PurposeSystemMAC] = nil // those that a day has ended
+	planned := w.create(Request{System: true, Depth: DepthData})
+	if w.end(planned.ID); w.model.rotated == 0 || w.model.ended != 0 {
+		t.Fatalf("a planned rotation: signers were made anew %d times, tokens ended %d times", w.model.rotated, w.model.ended)
+	}
+	bad := envelope.FormatKeyID(w.model.domains[0].primary(envelope.PurposeSystem).KeyID)
+	made := w.create(Request{Compromised: bad})
+	moving := w.until(made.ID, "moving values", func(r Rotation) bool { return r.Progress.Done > 0 })
+	if moving.Parts[0].Step != StepSweep || w.model.ended != 1 {
+		t.Fatalf("at %s tokens ended %d times, want once", moving.Parts[0].Step, w.model.ended)
+	}
+}
+
+// TestCompromisedPendingKey rotates an integration that is deleted before its new
+// key is promoted, and undeleted. The key that is left then becomes known: it must
+// not be what comes into use.
+func TestCompromisedPendingKey(t *testing.T) {
+	w := newWorld(t, "acme")
+	w.fill(10)
+	given := w.create(Request{Integrations: []string{"acme"}, Depth: DepthKeyset})
+	w.at(given.ID, StepPromote)
+	acme := w.model.domains[0]
+	acme.gone = true
+	w.end(given.ID)
+	acme.gone = false
+	left := acme.keys[len(acme.keys)-1]
+	w.clock = w.clock.Add(time.Hour)
+	made := w.create(Request{Compromised: envelope.FormatKeyID(left.KeyID)})
+	if r := w.end(made.ID); r.State != StateDone {
+		t.Fatalf("the rotation: %+v", r)
+	}
+	if in := acme.primary(envelope.PurposeWrapping); !left.gone || in == left {
+		t.Fatalf("the key that is known is in use: %+v", in)
+	}
+	w.sound(t)
 }
 
 func TestFailedAndResumed(t *testing.T) {

@@ -49,6 +49,7 @@ func TestScheduleDefinitions(t *testing.T) {
 		"/cron   ":               func(s *ScheduleSpec) { s.Cron = "0 3 * *" },
 		"/time_zone":             func(s *ScheduleSpec) { s.TimeZone = "Mars/Base" },
 		"/time_zone ":            func(s *ScheduleSpec) { s.TimeZone = "Local" },
+		"/start":                 func(s *ScheduleSpec) { s.Cron, s.Every, s.Start = "", hour, &time.Time{} },
 		"/jitter":                func(s *ScheduleSpec) { s.Jitter = span(169 * time.Hour) },
 		"/jitter ":               func(s *ScheduleSpec) { s.Cron, s.Every, s.Jitter = "", hour, week },
 		"/max_age":               func(s *ScheduleSpec) { s.MaxAge = minute },

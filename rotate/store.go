@@ -24,8 +24,9 @@ type Store interface {
 	DescribeRow(c store.Caller, kind store.RowKind, id string) error
 	// AuthoriseRow judges a change of a row before it is made ready.
 	AuthoriseRow(c store.Caller, action string, kind store.RowKind, id string) error
-	// RenewSigners replaces keys that sign and lay under a replaced key of the system.
-	RenewSigners(ctx context.Context) error
+	// RenewSigners replaces keys that sign and lay under a replaced key of the
+	// system. With endTokens the tokens that they have signed are good no more.
+	RenewSigners(ctx context.Context, endTokens bool) error
 	Attest(ctx context.Context, kind string, doc any) ([]byte, error)
 	Foreground() store.Load
 }

@@ -7,7 +7,15 @@ import (
 	"strongroom/store"
 )
 
+// sweepForward moves values under the new keys. Where a key of the system may be
+// known, so may be what access tokens are signed with: that ends first, not when
+// everything was moved.
 func (p *part) sweepForward(ctx context.Context) (Next, error) {
+	if p.sweeper == nil && p.r.doc.Compromised != "" && p.doc.has(purposeSystem) {
+		if err := p.m.store.RenewSigners(ctx, true); err != nil {
+			return Next{}, err
+		}
+	}
 	return p.sweep(ctx, StepVerify, StepDrain)
 }
 

@@ -81,9 +81,21 @@ func (t *timetable) delay(due time.Time) time.Duration {
 }
 
 // due returns the latest due instant after dealt whose time to start has come,
-// and how many others came before it; the zero time when there is none.
+// and how many others came before it; the zero time when there is none. Those that
+// wait for the same opening of the window share the search for it: there may be
+// thousands.
 func (t *timetable) due(dealt, now time.Time) (latest time.Time, others uint64) {
-	for at := t.next(dealt); !at.IsZero() && !t.starts(at).After(now); at = t.next(at) {
+	var shut, opens time.Time // the window is closed from the one to the other
+	starts := func(at time.Time) time.Time {
+		if from := at.Add(t.delay(at)); from.Before(shut) || !from.Before(opens) {
+			shut, opens = from, t.opens(from)
+			if opens.Equal(from) {
+				return from
+			}
+		}
+		return opens
+	}
+	for at := t.next(dealt); !at.IsZero() && !starts(at).After(now); at = t.next(at) {
 		if !latest.IsZero() {
 			others++
 		}

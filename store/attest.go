@@ -8,6 +8,7 @@ import (
 
 	"strongroom/internal/attest"
 	"strongroom/internal/secret"
+	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
 
@@ -49,6 +50,9 @@ func (c *catalog) attestSigner() *attestKey {
 	}
 	return nil
 }
+
+// SignerName is the name that the keys of a store's statements bear.
+func SignerName(store uid.UID) string { return "strongroom-" + store.String() }
 
 // Attest signs a statement: a document of a kind, which whoever has the key
 // that AttestKeys tells can verify without this store. The first statement of
@@ -103,7 +107,7 @@ func (s *Store) RotateAttestKey(ctx context.Context, since time.Time) error {
 // replaceAttestKey makes a key, and retires the one that signed. The caller
 // holds controlMu.
 func (s *Store) replaceAttestKey(ctx context.Context, op *operation) error {
-	made, err := attest.NewKey("strongroom-" + s.id.String())
+	made, err := attest.NewKey(SignerName(s.id))
 	if err != nil {
 		return err
 	}

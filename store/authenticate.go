@@ -131,14 +131,18 @@ func (s *Store) VerifySecret(ctx context.Context, a Attempt, value secret.Text) 
 
 // Principal returns the client of a verified token as it stands now: the roles
 // and labels of this moment, and ErrUnauthenticated once the token was revoked,
-// the client is gone or disabled, the credential that the token was issued for
-// counts no more, or the token is not bound as the client's must be. It takes no lock. The caller adds what belongs to the
-// request.
+// the key that signed it was taken away, the client is gone or disabled, the
+// credential that the token was issued for counts no more, or the token is not
+// bound as the client's must be. It takes no lock. The caller adds what belongs to
+// the request.
 func (s *Store) Principal(t *TokenRef) (*access.Principal, error) {
 	if s.ended.has(t.TokenID) {
 		return nil, ErrUnauthenticated
 	}
 	cat := s.catalog.Load()
+	if t.SignedBy != "" && !cat.signedWith(t.SignedBy) {
+		return nil, ErrUnauthenticated
+	}
 	if cat.damage(kindClient, t.Client) != nil {
 		return nil, s.refuseDamaged(t.Client, kindClient+"/"+t.Client)
 	}
@@ -153,7 +157,7 @@ func (s *Store) Principal(t *TokenRef) (*access.Principal, error) {
 	kind, thumbprint := t.Binding.Kind()
 	return &access.Principal{
 		Client: cl.name, ClientUID: cl.doc.UID, Roles: cl.doc.Roles, Policy: cl.policy, Labels: cl.doc.Labels,
-		SecretID: t.SecretID, TokenID: t.TokenID, Binding: kind, Thumbprint: thumbprint,
+		SecretID: t.SecretID, TokenID: t.TokenID, SignedBy: t.SignedBy, Binding: kind, Thumbprint: thumbprint,
 	}, nil
 }
 

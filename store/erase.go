@@ -101,6 +101,7 @@ func (s *Store) planRecords(c Caller, plan *ErasePlan) error {
 	if len(names) == 0 {
 		return fmt.Errorf("%w: the integration has no collections", ErrConflict)
 	}
+	whole := plan.Collection == ""
 	for _, name := range names {
 		sc, err := s.authorise(c, access.ActionErase, CollectionRef{plan.Integration, name})
 		if err != nil {
@@ -111,6 +112,18 @@ func (s *Store) planRecords(c Caller, plan *ErasePlan) error {
 		}
 		plan.UID = sc.collection.integration.doc.UID
 		plan.Collections = append(plan.Collections, sc.collection.doc.UID)
+	}
+	if whole {
+		return s.catalog.Load().sighted(plan)
+	}
+	return nil
+}
+
+// sighted refuses an erasure that would pass by records: those of collections
+// whose definitions do not open. It would be certified all the same.
+func (c *catalog) sighted(plan *ErasePlan) error {
+	if detail := c.unseen(KeyDomain{Integration: plan.Integration, UID: plan.UID}); detail != "" {
+		return fmt.Errorf("%w: %s", ErrIntegrity, detail)
 	}
 	return nil
 }
@@ -128,6 +141,9 @@ func (s *Store) EraseSome(ctx context.Context, c Caller, plan ErasePlan, rows fu
 	for _, id := range plan.Collections {
 		coll := s.catalog.Load().collectionByUID(id)
 		if coll == nil {
+			if err := s.catalog.Load().sighted(&plan); err != nil {
+				return 0, err
+			}
 			continue // it was deleted, and its records with it
 		}
 		n, err := s.eraseIn(ctx, c, coll, &plan.EraseTarget, rows)

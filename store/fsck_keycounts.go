@@ -131,6 +131,9 @@ func (f *fsck) checkStates(tx kv.ReadTx, domain uid.UID) {
 		add("what its keys may do is as an older program wrote it")
 		return
 	}
+	if err := checkHistory(tx, f.system, domain); err != nil {
+		add("%v", err)
+	}
 	stored := map[keyState]bool{}
 	for _, k := range readKeysets(tx, domain) {
 		stored[keyState{k.Purpose, k.Generation, 0}] = true

@@ -74,6 +74,9 @@ func (l *loader) settings(tx kv.ReadTx) (err error) {
 			l.s.dev = doc.Dev
 		}
 	}, func(_ string, cause error) { err = keyError(cause) })
+	if err == nil {
+		err = checkHistory(tx, l.system, uid.Zero)
+	}
 	if err == nil && !found {
 		err = fmt.Errorf("%w: the store's settings are missing", ErrIntegrity)
 	}
@@ -85,6 +88,10 @@ func (l *loader) integrations(tx kv.ReadTx) {
 		in := &integration{name: name, doc: doc, version: v, collections: map[string]*collection{}}
 		g, err := decodeGeneration(tx.Get(kv.Generations, doc.UID[:]))
 		if err != nil {
+			l.damaged(kindIntegration)(name, err)
+			return
+		}
+		if err := checkHistory(tx, l.system, doc.UID); err != nil {
 			l.damaged(kindIntegration)(name, err)
 			return
 		}

@@ -14,7 +14,7 @@ func (s *Store) renewed(c Caller) (Caller, error) {
 	if c.ClientUID.IsZero() || c.SecretID == "" {
 		return c, nil
 	}
-	now, err := s.Principal(&TokenRef{Client: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.TokenID, Binding: stillBound(c)})
+	now, err := s.Principal(&TokenRef{Client: c.Client, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.TokenID, SignedBy: c.SignedBy, Binding: stillBound(c)})
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"strongroom/envelope"
+	"strongroom/internal/uid"
+	"strongroom/store/kv"
 )
 
 // kindKeys is the kind of the histories of keys. Its id is the uid of the
@@ -94,4 +97,51 @@ func (h *keysDoc) clone() keysDoc {
 	next := *h
 	next.Keys = slices.Clone(h.Keys)
 	return next
+}
+
+// contradicts says in words what keys are said to be allowed, in the open, that
+// the history, which is sealed, does not allow: whoever can write the disk could
+// have values sealed under an old key again, or a disabled one open them. Empty
+// when there is nothing. A domain whose keys never changed has no history.
+func (h *keysDoc) contradicts(g generation) string {
+	if len(h.Keys) == 0 || g.states == "" {
+		return ""
+	}
+	for _, k := range g.keys() {
+		life := h.find(envelope.KeyRef{Purpose: k.purpose, Generation: k.generation})
+		is := ""
+		switch {
+		case life == nil:
+			is = "is not known to their history"
+		case !life.DestroyedAt.IsZero():
+			is = "was destroyed"
+		case k.state == envelope.StatePrimary && !life.RetiredAt.IsZero():
+			is = "was replaced"
+		case (k.state == envelope.StateDisabled) == life.DisabledAt.IsZero():
+			is = "was disabled or enabled by nobody"
+		}
+		if is != "" {
+			return fmt.Sprintf("the %s key of generation %d is said to be %s and %s", k.purpose, k.generation, k.state, is)
+		}
+	}
+	return ""
+}
+
+// checkHistory holds what the keys of a domain are said to be allowed against
+// their history. One that does not open tells nothing here; fsck tells of it.
+func checkHistory(tx kv.ReadTx, system *envelope.System, domain uid.UID) error {
+	raw := tx.Get(kv.Control, controlKey(kindKeys, domain.String()))
+	stored := tx.Get(kv.Generations, domain[:])
+	if raw == nil || stored == nil {
+		return nil
+	}
+	history, _, err := openControlValue[keysDoc](system, kindKeys, domain.String(), raw)
+	g, bad := decodeGeneration(stored)
+	if err != nil || bad != nil {
+		return nil
+	}
+	if why := history.contradicts(g); why != "" {
+		return fmt.Errorf("%w: %s", ErrIntegrity, why)
+	}
+	return nil
 }

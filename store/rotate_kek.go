@@ -81,7 +81,15 @@ func (s *Store) RewrapKeysets(ctx context.Context, c Caller, d KeyDomain, rows .
 	return moved, keyError(s.domains.Refresh(ctx, d.UID))
 }
 
+// rewrapKeysets keeps backups away from before the instant that it notes until
+// its keysets are stored: one that was begun after that instant, and has the
+// keysets of before, would count as one that a trim leaves readable.
 func (s *Store) rewrapKeysets(ctx context.Context, op *operation, d KeyDomain, latest int, rows []controlWrite) (int, error) {
+	release, err := s.exclusive()
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
 	p, err := s.planFor(ctx, d)

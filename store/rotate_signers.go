@@ -9,8 +9,10 @@ import (
 
 // renewSigners makes the keys anew that sign access tokens and statements, where
 // they are older than the system's primary key: whoever has the older key may
-// have them. What they have signed stays good, tokens until they expire.
-func (s *Store) renewSigners(ctx context.Context) error {
+// have them. What they have signed stays good, tokens until they expire, unless
+// these are to end: then they are good no more from now on, and clients get new
+// ones.
+func (s *Store) renewSigners(ctx context.Context, endTokens bool) error {
 	at, err := s.readKeys(ctx, KeyDomain{})
 	if err != nil {
 		return err
@@ -21,6 +23,11 @@ func (s *Store) renewSigners(ctx context.Context) error {
 	}
 	if err := s.renewSigningKey(ctx, primary.PromotedAt); err != nil {
 		return err
+	}
+	if endTokens {
+		if err := s.endSigningKeys(ctx, primary.PromotedAt); err != nil {
+			return err
+		}
 	}
 	return s.RotateAttestKey(ctx, primary.PromotedAt)
 }
@@ -40,4 +47,20 @@ func (s *Store) renewSigningKey(ctx context.Context, since time.Time) error {
 		}
 	}
 	return s.createSigningKey(ctx, s.now())
+}
+
+// endSigningKeys takes away the keys of access tokens that are older than an
+// instant: those that sign, those that only verify, and those that were to sign.
+func (s *Store) endSigningKeys(ctx context.Context, before time.Time) error {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	for _, key := range s.catalog.Load().signing {
+		if !key.CreatedAt.Before(before) {
+			continue
+		}
+		if err := s.removeSigningKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -103,7 +103,7 @@ func (w *Sweeper) begin() (err error) {
 // anew, by making what signs anew.
 func (w *Sweeper) finish(ctx context.Context) (err error) {
 	if w.d.System() && w.o.Reseal {
-		err = w.s.renewSigners(ctx)
+		err = w.s.renewSigners(ctx, false)
 	}
 	w.op.entry.Count = w.moved
 	return w.op.end(err)

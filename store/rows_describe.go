@@ -43,4 +43,7 @@ func (s *Store) KeysOf(ctx context.Context, c Caller, d KeyDomain) (DomainKeys, 
 // RenewSigners makes the keys anew that sign access tokens and statements, where
 // they are older than the system's primary key. A sweep of the system domain
 // does so at its end; who carries it on calls it again, in case that was missed.
-func (s *Store) RenewSigners(ctx context.Context) error { return s.renewSigners(ctx) }
+// With endTokens every access token of before is worth nothing from now on.
+func (s *Store) RenewSigners(ctx context.Context, endTokens bool) error {
+	return s.renewSigners(ctx, endTokens)
+}

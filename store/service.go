@@ -43,6 +43,7 @@ type TokenRef struct {
 	ClientUID uid.UID
 	SecretID  string // as in VerifiedClient
 	TokenID   string
+	SignedBy  string // the id of the signing key; empty when the token was not verified by one
 	Binding   Binding
 }
 

@@ -107,3 +107,9 @@ func lastFirst(keys []SigningKey) []SigningKey {
 	slices.SortFunc(sorted, func(a, b SigningKey) int { return b.SignsFrom.Compare(a.SignsFrom) })
 	return sorted
 }
+
+// signedWith reports whether a token that a key signed may count: the key is
+// there.
+func (c *catalog) signedWith(id string) bool {
+	return slices.ContainsFunc(c.signing, func(k SigningKey) bool { return k.ID == id })
+}

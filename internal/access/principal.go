@@ -20,6 +20,7 @@ type Principal struct {
 	Thumbprint string
 
 	TokenID     string // the token the request came with
+	SignedBy    string // the id of the key that signed it
 	SecretID    string // the client secret, or the other credential, that the token was issued for
 	Address     string // where the request came from
 	RequestID   string

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"strongroom/store"
 )
 
 const (
@@ -63,7 +66,7 @@ func (k *keyring) get(ctx context.Context, age time.Duration) (*keyset, error) {
 	if held != nil && k.now().Sub(held.fetched) < age {
 		return held, nil
 	}
-	fresh, err := k.fetch(ctx)
+	fresh, err := k.fetch(ctx, held)
 	if err != nil {
 		if held != nil {
 			return held, nil
@@ -74,7 +77,8 @@ func (k *keyring) get(ctx context.Context, age time.Duration) (*keyset, error) {
 	return fresh, nil
 }
 
-func (k *keyring) fetch(ctx context.Context) (*keyset, error) {
+// fetch asks the directory. Keys that are held already are not worked out again.
+func (k *keyring) fetch(ctx context.Context, held *keyset) (*keyset, error) {
 	keys, err := k.directory.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -85,7 +89,7 @@ func (k *keyring) fetch(ctx context.Context) (*keyset, error) {
 		if len(key.Seed) != ed25519.SeedSize {
 			return nil, errors.New("identity: a signing key is not an Ed25519 seed")
 		}
-		private := ed25519.NewKeyFromSeed(key.Seed)
+		private := held.private(key)
 		set.verify[key.ID] = private.Public().(ed25519.PublicKey)
 		set.signers = append(set.signers, signer{key.ID, private, key.SignsFrom})
 	}
@@ -94,6 +98,18 @@ func (k *keyring) fetch(ctx context.Context) (*keyset, error) {
 	}
 	slices.SortFunc(set.signers, func(a, b signer) int { return b.from.Compare(a.from) })
 	return set, nil
+}
+
+// private returns the private key of a signing key.
+func (k *keyset) private(key *store.SigningKey) ed25519.PrivateKey {
+	if k != nil {
+		for _, s := range k.signers {
+			if s.id == key.ID && bytes.Equal(s.key.Seed(), key.Seed) {
+				return s.key
+			}
+		}
+	}
+	return ed25519.NewKeyFromSeed(key.Seed)
 }
 
 // public returns the key that verifies tokens of a key id, nil when there is

@@ -46,7 +46,7 @@ func (a *Authority) issue(ctx context.Context, c store.VerifiedClient, q *Reques
 	if err != nil {
 		return Token{}, err
 	}
-	set, err := a.keys.get(ctx, keysFor)
+	set, err := a.keys.get(ctx, 0) // not with a key that was just taken away
 	if err != nil {
 		return Token{}, err
 	}
@@ -92,7 +92,7 @@ func (a *Authority) verify(ctx context.Context, text string) (*grant, error) {
 		return nil, ErrToken
 	}
 	return &grant{
-		TokenRef: store.TokenRef{Client: c.ClientID, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.ID, Binding: c.Confirm.binding()},
+		TokenRef: store.TokenRef{Client: c.ClientID, ClientUID: c.ClientUID, SecretID: c.SecretID, TokenID: c.ID, SignedBy: token.Headers[0].KeyID, Binding: c.Confirm.binding()},
 		issued:   c.IssuedAt.Time(), expires: c.Expiry.Time(), scope: scope, remote: a.remote.holding(c.SecretID),
 	}, nil
 }

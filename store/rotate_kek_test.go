@@ -1,0 +1,48 @@
+package store_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"strongroom/envelope/envelopetest"
+	"strongroom/store"
+	"strongroom/store/storetest"
+	"strongroom/vaultkeys"
+)
+
+// TestABackupWithinARewrapDoesNotCount makes a backup while the key service
+// wraps the keysets anew: it has those of before, which a trim makes useless.
+func TestABackupWithinARewrapDoesNotCount(t *testing.T) {
+	w := newWorld(t, storetest.Options{})
+	w.stock(3)
+	d := w.domain("acme")
+	latest, err := w.RotateKEK(always, runner, d, 1)
+	w.must(err)
+	var within *store.BackupInfo
+	w.Keys.OnCall(func(c envelopetest.Call, _ vaultkeys.KeyName) {
+		if c != envelopetest.CallWrap || within != nil {
+			return
+		}
+		w.now = w.now.Add(time.Second)
+		if info, err := w.Backup(always, w.root, io.Discard, store.BackupOptions{}); err == nil {
+			within = &info
+		}
+	})
+	moved, err := w.RewrapKeysets(always, runner, d)
+	w.Keys.OnCall(nil)
+	w.must(err)
+	if moved != 2 {
+		t.Fatalf("%d keysets were moved", moved)
+	}
+	w.must(w.RetireKEK(always, runner, d, latest))
+	if within != nil {
+		w.must(second(w.ConfirmBackup(always, w.root, within.Sequence, within.SHA256)))
+	}
+	wantErr(t, w.TrimKEK(always, runner, d, latest), store.ErrNoBackup)
+	w.now = w.now.Add(time.Second)
+	info, err := w.Backup(always, w.root, io.Discard, store.BackupOptions{})
+	w.must(err)
+	w.must(second(w.ConfirmBackup(always, w.root, info.Sequence, info.SHA256)))
+	w.must(w.TrimKEK(always, runner, d, latest))
+}
