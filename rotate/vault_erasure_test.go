@@ -16,7 +16,7 @@ func waysOfErasures() []way {
 	if os.Getenv("STRONGROOM_LONG") != "1" {
 		return []way{lost}
 	}
-	return []way{sealed, lost, killed, crashed, halted}
+	return []way{sealed, lost, killed, crashed}
 }
 
 // A real Vault goes away at every call that an erasure makes of it which ends
