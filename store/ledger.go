@@ -44,6 +44,9 @@ func (s *Store) openLedger(ctx context.Context, renew string) error {
 	if err := s.verifyLedger(ctx); err != nil {
 		return err
 	}
+	if err := s.ledgerKeyStands(ctx); err != nil && renew == "" {
+		return err
+	}
 	mark, err := s.readMark(ctx)
 	if err != nil {
 		return err
@@ -94,6 +97,31 @@ func (s *Store) verifyLedger(ctx context.Context) error {
 		sum, err := system.MAC(ledgerMAC, body)
 		return ledger.Hash(sum), keyError(err)
 	})
+}
+
+// ledgerKeyStands refuses a ledger whose last entries were MACed under a key that
+// this store has destroyed: the ledger left that key before. Whoever may have it
+// could write entries of his own, under its keysets, which older entries carry.
+func (s *Store) ledgerKeyStands(ctx context.Context) error {
+	epoch, ok := s.ledger.Epoch()
+	if !ok {
+		return nil
+	}
+	at, err := s.readKeys(ctx, KeyDomain{})
+	if err != nil {
+		return err
+	}
+	ref := envelope.KeyRef{Purpose: envelope.PurposeSystemMAC}
+	for _, k := range keysetsOf(epoch.Keysets) {
+		if k.Purpose == ref.Purpose && (k.State == envelope.StatePrimary || k.State == 0 && k.Generation > ref.Generation) {
+			ref.Generation = k.Generation
+		}
+	}
+	if life := at.history.find(ref); life != nil && !life.DestroyedAt.IsZero() {
+		return fmt.Errorf("%w: %s: its last entries are under a key that was destroyed at %s; put the right one back, or go on with this one, which is audited: "+
+			"see `strongroom ledger renew`", ErrLedger, s.ledger.Path(), life.DestroyedAt.Format(time.RFC3339))
+	}
+	return nil
 }
 
 func keysetsOf(all []ledger.Keyset) []envelope.WrappedKeyset {

@@ -1,10 +1,14 @@
 package store_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"strongroom/envelope"
+	"strongroom/internal/ledger"
+	"strongroom/internal/uid"
 	"strongroom/store"
 )
 
@@ -33,6 +37,49 @@ func TestTheLedgerOpensAfterItsKeyIsDestroyed(t *testing.T) {
 	k.replaceMAC(t)
 	if err := k.tryStart(t, k.engine); err != nil {
 		t.Fatalf("after the restart: %v", err)
+	}
+}
+
+// sets are the wrapped keysets that a ledger carries.
+type sets []envelope.WrappedKeyset
+
+func (s sets) Keysets(context.Context, uid.UID) ([]envelope.WrappedKeyset, error) { return s, nil }
+
+// Somebody who knows a MAC key that was destroyed, and can write the ledger, goes
+// back to it with the keysets that an old entry carries, to have a record erased.
+func TestALedgerDoesNotGoBackToADestroyedKey(t *testing.T) {
+	k := newKept(t)
+	var old ledger.Note
+	need(t, k.ledger.Each(func(e *ledger.Entry, _ ledger.Hash) error {
+		if e.Kind == ledger.Keys && len(old.Keysets) == 0 {
+			old = e.Note
+		}
+		return nil
+	}))
+	k.replaceMAC(t)
+	_, err := k.Sweep(always)
+	need(t, err)
+	coll, err := k.GetCollection(always, anyone(), in("acme", "customers"))
+	need(t, err)
+	k.ledger.Close()
+	var known sets
+	for _, s := range old.Keysets {
+		known = append(known, envelope.WrappedKeyset{Purpose: envelope.Purpose(s.Purpose), Generation: s.Generation, State: envelope.KeyState(s.State), Blob: s.Blob})
+	}
+	domains := envelope.NewDomains(k.UID(), k.deps.Keys, known, envelope.Options{})
+	defer domains.Close()
+	system, err := domains.System(always)
+	need(t, err)
+	l, err := ledger.Open(k.dir)
+	need(t, err)
+	need(t, l.Use(old, func(body []byte) (ledger.Hash, error) {
+		sum, err := system.MAC("ledger", body)
+		return ledger.Hash(sum), err
+	}))
+	need(t, l.Append(ledger.Entry{At: k.now, Note: ledger.Note{Kind: ledger.Erased, Collection: coll.UID, Records: []ledger.Record{{ID: "rec-0", Revision: 1 << 40}}}}))
+	need(t, l.Close())
+	if err := k.tryStart(t, k.engine); !errors.Is(err, store.ErrLedger) {
+		t.Errorf("a forged ledger: %v", err)
 	}
 }
 
