@@ -92,7 +92,7 @@ func (s *Store) Backup(ctx context.Context, c Caller, w io.Writer, o BackupOptio
 	info, err = b.run(ctx, w, recipient)
 	op.entry.Count = info.Entries
 	if err == nil {
-		s.noteBackup(op, info)
+		s.noteBackup(op, info, b.keks())
 	}
 	return info, err
 }
@@ -122,6 +122,7 @@ type backup struct {
 	from     kv.Snapshotter
 	system   *envelope.System
 	keysets  []envelope.WrappedKeyset
+	versions map[string]int // keys of the Keysets table: versions of the KEK
 	created  time.Time
 	out      *bufio.Writer
 	sum      hash.Hash // of what went into out
@@ -141,7 +142,7 @@ func (s *Store) newBackup(ctx context.Context) (*backup, error) {
 	if err != nil {
 		return nil, keyError(err)
 	}
-	b := &backup{s: s, from: from, system: system, created: s.now().UTC(), sum: sha256.New()}
+	b := &backup{s: s, from: from, system: system, created: s.now().UTC(), sum: sha256.New(), versions: map[string]int{}}
 	all, err := s.Keysets(ctx, uid.Zero)
 	if err != nil {
 		return nil, err
@@ -221,6 +222,9 @@ func (b *backup) header() []byte {
 // entry writes one entry of the snapshot.
 func (b *backup) entry(e kv.Entry) error {
 	b.entries++
+	if e.Table == kv.Keysets {
+		b.noteKeyset(e)
+	}
 	if e.Table == kv.Meta && string(e.Key) == string(metaSequence) && len(e.Value) == 8 {
 		b.sequence = binary.BigEndian.Uint64(e.Value)
 	}

@@ -9,6 +9,7 @@ import (
 	"strongroom/envelope"
 	"strongroom/internal/access"
 	"strongroom/internal/ledger"
+	"strongroom/internal/uid"
 	"strongroom/store/kv"
 )
 
@@ -21,14 +22,22 @@ type KnownBackup struct {
 	SHA256     string     `json:"sha256"`
 	CreatedAt  time.Time  `json:"created_at"` // when it was begun: everything of before is in it
 	VerifiedAt *time.Time `json:"verified_at,omitempty"`
-	version    uint64
+}
+
+// backupDoc is what is stored of a backup. KEKs has, for each key domain of it,
+// the oldest version of the KEK that one of its keysets is under: from that
+// version on, whatever is trimmed, the backup can be opened.
+type backupDoc struct {
+	KnownBackup
+	KEKs    map[uid.UID]int `json:"keks"`
+	version uint64
 }
 
 // noteBackup remembers a backup that was written, until the next one or the end
 // of the process, so that it can be confirmed.
-func (s *Store) noteBackup(op *operation, info BackupInfo) {
+func (s *Store) noteBackup(op *operation, info BackupInfo, keks map[uid.UID]int) {
 	known := KnownBackup{Sequence: info.Sequence, SHA256: info.SHA256, CreatedAt: info.CreatedAt}
-	s.lastBackup.Store(&known)
+	s.lastBackup.Store(&backupDoc{KnownBackup: known, KEKs: keks})
 	op.notes = []ledger.Note{{Kind: ledger.BackupMade, Sequence: info.Sequence, SHA256: info.SHA256, Created: &known.CreatedAt}}
 }
 
@@ -55,10 +64,10 @@ func (s *Store) ConfirmBackup(ctx context.Context, c Caller, sequence uint64, sh
 	if err := op.intent(); err != nil {
 		return out, err
 	}
-	out = *last
-	out.VerifiedAt = new(s.now().UTC())
+	doc := *last
+	doc.VerifiedAt = new(s.now().UTC())
 	op.notes = []ledger.Note{{Kind: ledger.BackupVerified, Sequence: sequence, SHA256: sha256, Created: &last.CreatedAt}}
-	return out, s.writeBackup(ctx, op, []controlWrite{{kind: kindBackup, id: backupVerified, replaces: before.version, doc: out}})
+	return doc.KnownBackup, s.writeBackup(ctx, op, []controlWrite{{kind: kindBackup, id: backupVerified, replaces: before.version, doc: doc}})
 }
 
 func (s *Store) writeBackup(ctx context.Context, op *operation, writes []controlWrite) error {
@@ -79,14 +88,14 @@ func (s *Store) writeBackup(ctx context.Context, op *operation, writes []control
 }
 
 // knownBackup reads which backup was verified last; zero when none was.
-func (s *Store) knownBackup(ctx context.Context) (known KnownBackup, err error) {
+func (s *Store) knownBackup(ctx context.Context) (known backupDoc, err error) {
 	err = s.viewSystem(ctx, func(tx kv.ReadTx, system *envelope.System, final bool) error {
 		value := tx.Get(kv.Control, controlKey(kindBackup, backupVerified))
 		if value == nil {
-			known = KnownBackup{}
+			known = backupDoc{}
 			return nil
 		}
-		doc, v, err := openControlValue[KnownBackup](system, kindBackup, backupVerified, value)
+		doc, v, err := openControlValue[backupDoc](system, kindBackup, backupVerified, value)
 		if errors.Is(err, envelope.ErrUnknownKey) && !final {
 			return errUnknownKey
 		}
@@ -106,12 +115,5 @@ func (s *Store) VerifiedBackup(ctx context.Context) (*KnownBackup, error) {
 	if err != nil || known.version == 0 {
 		return nil, err
 	}
-	return &known, nil
-}
-
-// verifiedBackupAfter reports whether a backup that was begun after an instant
-// was confirmed.
-func (s *Store) verifiedBackupAfter(ctx context.Context, at time.Time) (bool, error) {
-	known, err := s.VerifiedBackup(ctx)
-	return err == nil && known != nil && known.CreatedAt.After(at), err
+	return &known.KnownBackup, nil
 }

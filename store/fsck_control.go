@@ -133,7 +133,7 @@ var planeKinds = []struct {
 	{kindKeys, (*planeReader).keyHistory},
 	{kindAttestKey, readKind[attestKeyDoc](kindAttestKey)},
 	{kindLedger, readKind[ledgerMark](kindLedger)},
-	{kindBackup, readKind[KnownBackup](kindBackup)},
+	{kindBackup, readKind[backupDoc](kindBackup)},
 	{string(RowRotation), readKind[json.RawMessage](string(RowRotation))},
 	{string(RowPart), readKind[json.RawMessage](string(RowPart))},
 	{string(RowSchedule), readKind[json.RawMessage](string(RowSchedule))},

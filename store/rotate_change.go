@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"reflect"
 	"time"
 
 	"strongroom/envelope"
@@ -155,7 +154,7 @@ func (s *Store) readKeys(ctx context.Context, d KeyDomain) (k keysAt, err error)
 
 // changes reports whether the plan has anything to do.
 func (p *keyPlan) changes() bool {
-	return p.next.states != p.was.inForce.states || len(p.puts) > 0 || len(p.drops) > 0 || !reflect.DeepEqual(p.history.Moved, p.was.history.Moved)
+	return p.next.states != p.was.inForce.states || len(p.puts) > 0 || len(p.drops) > 0
 }
 
 // state returns what a key of the plan may do, 0 when it is not there.

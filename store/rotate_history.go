@@ -19,8 +19,6 @@ const kindKeys = "keys"
 // generation nor a key id is ever given again.
 type keysDoc struct {
 	Keys []keyLife `json:"keys"`
-	// Moved is when keysets were last wrapped under a newer version of the KEK.
-	Moved *time.Time `json:"kek_moved_at,omitempty"`
 }
 
 // keyLife is the history of one key. A key that is rolled back to is promoted

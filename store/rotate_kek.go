@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"strongroom/envelope"
 	"strongroom/store/kv"
@@ -81,15 +80,7 @@ func (s *Store) RewrapKeysets(ctx context.Context, c Caller, d KeyDomain, rows .
 	return moved, keyError(s.domains.Refresh(ctx, d.UID))
 }
 
-// rewrapKeysets keeps backups away from before the instant that it notes until
-// its keysets are stored: one that was begun after that instant, and has the
-// keysets of before, would count as one that a trim leaves readable.
 func (s *Store) rewrapKeysets(ctx context.Context, op *operation, d KeyDomain, latest int, rows []controlWrite) (int, error) {
-	release, err := s.exclusive()
-	if err != nil {
-		return 0, err
-	}
-	defer release()
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
 	p, err := s.planFor(ctx, d)
@@ -102,9 +93,6 @@ func (s *Store) rewrapKeysets(ctx context.Context, op *operation, d KeyDomain, l
 	}
 	if p.puts, err = envelope.RewrapKeysets(ctx, s.keys, s.id, d.UID, old); err != nil {
 		return 0, keyError(err)
-	}
-	if len(old) > 0 {
-		p.history.Moved = &p.now
 	}
 	if rows, err = s.unstored(ctx, rows); err != nil || !p.changes() && len(rows) == 0 {
 		return 0, err
@@ -178,8 +166,8 @@ func (s *Store) noneBelow(ctx context.Context, d KeyDomain, version int) (minimu
 
 // TrimKEK destroys the versions of the domain's KEK below one, for good: with
 // them every copy of the store that was made before its keysets left them. It is
-// refused before RetireKEK, and without a verified backup that is newer than
-// that.
+// refused before RetireKEK, and without a verified backup that it leaves
+// readable.
 func (s *Store) TrimKEK(ctx context.Context, c Caller, d KeyDomain, version int) error {
 	return s.onKEK(c, "trim-kek", d, func(op *operation) error {
 		minimum, err := s.noneBelow(ctx, d, version)
@@ -189,7 +177,7 @@ func (s *Store) TrimKEK(ctx context.Context, c Caller, d KeyDomain, version int)
 		if minimum < version {
 			return &Conflict{Detail: fmt.Sprintf("%s: version %d of the key-encryption key still unwraps: retire it first", d, minimum)}
 		}
-		if err := s.backedUp(ctx, d); err != nil {
+		if err := s.backedUp(ctx, d, version); err != nil {
 			return err
 		}
 		if err := op.intent(); err != nil {
@@ -202,24 +190,11 @@ func (s *Store) TrimKEK(ctx context.Context, c Caller, d KeyDomain, version int)
 	})
 }
 
-// backedUp refuses unless a verified backup is newer than the last time that
-// the domain's keysets were wrapped anew, or a key of it destroyed.
-func (s *Store) backedUp(ctx context.Context, d KeyDomain) error {
-	k, err := s.readKeys(ctx, d)
-	if err != nil {
-		return err
-	}
-	var last time.Time
-	if k.history.Moved != nil {
-		last = *k.history.Moved
-	}
-	for _, key := range k.history.Keys {
-		if key.DestroyedAt.After(last) {
-			last = key.DestroyedAt
-		}
-	}
-	ok, err := s.verifiedBackupAfter(ctx, last)
-	if err == nil && !ok {
+// backedUp refuses unless every keyset that the last verified backup has of the
+// domain is under this version of its KEK, or a newer one. No clock has a say.
+func (s *Store) backedUp(ctx context.Context, d KeyDomain, version int) error {
+	known, err := s.knownBackup(ctx)
+	if err == nil && known.KEKs[d.UID] < version {
 		err = ErrNoBackup
 	}
 	return err

@@ -95,7 +95,7 @@ type Store struct {
 	counting   Counting
 	ledger     *ledger.Ledger // nil: there is none
 	reapplied  Reapplied
-	lastBackup atomic.Pointer[KnownBackup]
+	lastBackup atomic.Pointer[backupDoc]
 	marked     ledgerMark  // guarded by controlMu
 	unnoted    atomic.Bool // the ledger may lack what the Operations table has
 
