@@ -122,6 +122,9 @@ func (m *Manager) Cancel(ctx context.Context, c store.Caller, id string) (Rotati
 // new ones, and destroys those. It works until the former ones are destroyed.
 func (m *Manager) Rollback(ctx context.Context, c store.Caller, id string) (Rotation, error) {
 	return m.steer(ctx, c, "rollback", id, func(r *rotation) (turn, error) {
+		if r.doc.Compromised != "" {
+			return turn{}, &store.Conflict{Detail: "the former keys may be known to others and do not become primary again"}
+		}
 		t := turn{doc: r.doc, parts: map[*part]Part{}}
 		t.doc.Direction, t.doc.Paused = Back, false
 		for _, p := range r.parts {

@@ -279,6 +279,10 @@ func TestCompromisedGoesFirst(t *testing.T) {
 	if made.Depth != DepthData || made.Grace.or(1) != 0 || !made.Reindex || len(made.Parts) != 1 || made.Parts[0].Integration != "globex" {
 		t.Fatalf("the rotation: %+v", made)
 	}
+	w.at(made.ID, StepVerify)
+	if _, err := w.m.Rollback(t.Context(), operator, made.ID); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("back to a key that may be known: %v", err)
+	}
 	before := w.get(slow.ID).Progress.Done
 	if r := w.end(made.ID); r.State != StateDone {
 		t.Fatalf("the rotation: %+v", r)
