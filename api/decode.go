@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"strongroom/rotate"
+	"strongroom/internal/span"
 )
 
 const (
@@ -218,7 +218,7 @@ func semanticDetail(err *json.SemanticError) string {
 		return "has the wrong type"
 	}
 	switch err.GoType {
-	case reflect.TypeFor[rotate.Span]():
+	case reflect.TypeFor[span.Span]():
 		return "must be a duration of whole seconds, such as 36h"
 	case reflect.TypeFor[time.Time]():
 		return "must be a time such as 2026-01-31T12:00:00Z"

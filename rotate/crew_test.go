@@ -260,7 +260,7 @@ func TestRequests(t *testing.T) {
 		"/integrations/0": {Integrations: []string{"nobody-*"}, Depth: DepthKEK},
 		"/reindex":        {Integrations: []string{"*"}, Depth: DepthKEK, Reindex: true},
 		"/rate":           {Integrations: []string{"*"}, Depth: DepthKEK, Rate: 1 << 40},
-		"/grace":          {Integrations: []string{"*"}, Depth: DepthKeyset, Grace: span(time.Second / 2)},
+		"/grace":          {Integrations: []string{"*"}, Depth: DepthKeyset, Grace: spanOf(time.Second / 2)},
 		"/reason":         {Integrations: []string{"*"}, Depth: DepthKeyset, Reason: "a\x00b"},
 		"/compromised":    {Compromised: "XYZ"},
 		"/compromised ":   {Compromised: "01020304", System: true},

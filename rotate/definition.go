@@ -32,13 +32,13 @@ func (s *ScheduleSpec) compile(seed string) (*timetable, error) {
 	}
 	s.compileGrid(t, &bad)
 	s.compileWindow(t, &bad)
-	if !s.Jitter.whole(0, 7*24*time.Hour) {
+	if !s.Jitter.Whole(0, 7*24*time.Hour) {
 		bad.add("/jitter", "must be whole seconds, from 0s to 168h")
 	}
-	if s.MaxAge != nil && !s.MaxAge.whole(leastEvery, mostEvery) {
+	if s.MaxAge != nil && !s.MaxAge.Whole(leastEvery, mostEvery) {
 		bad.add("/max_age", "must be whole seconds, from 1h to 87600h")
 	}
-	t.jitter = s.Jitter.or(0)
+	t.jitter = s.Jitter.Or(0)
 	if t.every > 0 && t.jitter > t.every {
 		bad.add("/jitter", "is longer than the interval")
 	}
@@ -51,10 +51,10 @@ func (s *ScheduleSpec) compileGrid(t *timetable, bad *faults) {
 		return
 	}
 	if s.Every != nil {
-		if !s.Every.whole(leastEvery, mostEvery) {
+		if !s.Every.Whole(leastEvery, mostEvery) {
 			bad.add("/every", "must be whole seconds, from 1h to 87600h")
 		}
-		t.every = s.Every.or(leastEvery)
+		t.every = s.Every.Or(leastEvery)
 		if s.Start != nil {
 			t.start = s.Start.UTC()
 			if y := t.start.Year(); y < leastYear || y > mostYear {
@@ -102,7 +102,7 @@ func (s *ScheduleSpec) compileWindow(t *timetable, bad *faults) {
 // sameTimes reports whether two definitions are due at the same instants.
 func (s *ScheduleSpec) sameTimes(o *ScheduleSpec) bool {
 	same := func(a, b *time.Time) bool { return a == nil && b == nil || a != nil && b != nil && a.Equal(*b) }
-	return s.Every.or(0) == o.Every.or(0) && same(s.Start, o.Start) && s.Cron == o.Cron && s.TimeZone == o.TimeZone && s.Paused == o.Paused
+	return s.Every.Or(0) == o.Every.Or(0) && same(s.Start, o.Start) && s.Cron == o.Cron && s.TimeZone == o.TimeZone && s.Paused == o.Paused
 }
 
 func invalidName() error {

@@ -162,7 +162,7 @@ func (p *part) prove(ctx context.Context, old []Key, again, then Step) (Next, er
 
 // disable ends what the old keys open.
 func (p *part) disable(ctx context.Context) (Next, error) {
-	step, grace := StepDelete, p.r.doc.Grace.or(0)
+	step, grace := StepDelete, p.r.doc.Grace.Or(0)
 	if grace > 0 {
 		step = StepGrace
 	}

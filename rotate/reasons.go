@@ -72,7 +72,7 @@ func (m *Manager) Stats() Stats {
 		}
 	}
 	for _, s := range m.schedules {
-		age := Age{Name: s.name, Age: s.age(now), MaxAge: s.doc.MaxAge.or(0), Overdue: s.isOverdue(now)}
+		age := Age{Name: s.name, Age: s.age(now), MaxAge: s.doc.MaxAge.Or(0), Overdue: s.isOverdue(now)}
 		if !s.doc.Paused && !s.next.IsZero() {
 			age.Next = later(s.starts, s.retry)
 		}

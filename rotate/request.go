@@ -54,7 +54,7 @@ func (r *Request) check(at string, bad *faults) {
 	if r.Reindex && r.Depth == DepthKEK {
 		bad.add(at+"/reindex", "goes with the depths keyset and data: kek replaces no index key")
 	}
-	if !r.Grace.whole(0, maxGrace) {
+	if !r.Grace.Whole(0, maxGrace) {
 		bad.add(at+"/grace", "must be whole seconds, from 0s to 2160h")
 	}
 	if r.Rate > maxRate {
@@ -93,7 +93,7 @@ func (r *Request) checkCompromised(at string, bad *faults) {
 	if r.Depth != "" && r.Depth != DepthData {
 		bad.add(at+"/depth", "is data when a key is compromised")
 	}
-	if r.Grace.or(0) != 0 {
+	if r.Grace.Or(0) != 0 {
 		bad.add(at+"/grace", "there is none when a key is compromised")
 	}
 }

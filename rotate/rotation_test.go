@@ -276,7 +276,7 @@ func TestCompromisedGoesFirst(t *testing.T) {
 	w.at(slow.ID, StepSweep)
 	bad := envelope.FormatKeyID(w.model.domains[1].primary(envelope.PurposeWrapping).KeyID)
 	made := w.create(Request{Compromised: bad, Trim: true})
-	if made.Depth != DepthData || made.Grace.or(1) != 0 || !made.Reindex || len(made.Parts) != 1 || made.Parts[0].Integration != "globex" {
+	if made.Depth != DepthData || made.Grace.Or(1) != 0 || !made.Reindex || len(made.Parts) != 1 || made.Parts[0].Integration != "globex" {
 		t.Fatalf("the rotation: %+v", made)
 	}
 	w.at(made.ID, StepVerify)

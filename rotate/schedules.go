@@ -130,7 +130,7 @@ func (s *schedule) age(now time.Time) time.Duration {
 }
 
 func (s *schedule) isOverdue(now time.Time) bool {
-	return s.doc.MaxAge != nil && s.age(now) > s.doc.MaxAge.or(0)
+	return s.doc.MaxAge != nil && s.age(now) > s.doc.MaxAge.Or(0)
 }
 
 // PutSchedule makes a schedule or replaces it. What was due before, or while it

@@ -39,7 +39,7 @@ func (w *world) schedule(name string) Schedule {
 }
 
 func TestScheduleDefinitions(t *testing.T) {
-	hour, minute, week := span(time.Hour), span(time.Minute), span(168*time.Hour)
+	hour, minute, week := spanOf(time.Hour), spanOf(time.Minute), spanOf(168*time.Hour)
 	for want, change := range map[string]func(*ScheduleSpec){
 		"":                       func(s *ScheduleSpec) { s.Every = hour },
 		"/every":                 func(s *ScheduleSpec) { s.Cron, s.Every = "", minute },
@@ -50,7 +50,7 @@ func TestScheduleDefinitions(t *testing.T) {
 		"/time_zone":             func(s *ScheduleSpec) { s.TimeZone = "Mars/Base" },
 		"/time_zone ":            func(s *ScheduleSpec) { s.TimeZone = "Local" },
 		"/start":                 func(s *ScheduleSpec) { s.Cron, s.Every, s.Start = "", hour, &time.Time{} },
-		"/jitter":                func(s *ScheduleSpec) { s.Jitter = span(169 * time.Hour) },
+		"/jitter":                func(s *ScheduleSpec) { s.Jitter = spanOf(169 * time.Hour) },
 		"/jitter ":               func(s *ScheduleSpec) { s.Cron, s.Every, s.Jitter = "", hour, week },
 		"/max_age":               func(s *ScheduleSpec) { s.MaxAge = minute },
 		"/window/from":           func(s *ScheduleSpec) { s.Window = &Window{From: "25:00", To: "04:00"} },
@@ -124,7 +124,7 @@ func TestPausedScheduleIsNotMadeUpFor(t *testing.T) {
 func TestMaximumAge(t *testing.T) {
 	w := newWorld(t, "acme")
 	spec := nightly()
-	spec.MaxAge = span(30 * time.Hour)
+	spec.MaxAge = spanOf(30 * time.Hour)
 	w.put("nightly", spec, store.Precondition{})
 	w.passUntil(w.clock.AddDate(0, 0, 2))
 	if reasons := w.m.Reasons(); len(reasons) > 0 || len(w.events) > 0 {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"strongroom/envelope"
+	"strongroom/internal/span"
 	"strongroom/store"
 )
 
@@ -16,6 +17,9 @@ const (
 	DepthKeyset Depth = "keyset" // a new wrapping key; every wrapped DEK is rewrapped
 	DepthData   Depth = "data"   // a fresh DEK for every revision, and a new index key
 )
+
+// Span is a duration of whole seconds that is written like 90s, 36h or 30m.
+type Span = span.Span
 
 // Request is what a client says of a rotation, and what a schedule starts.
 type Request struct {

@@ -32,7 +32,7 @@ func zone(t *testing.T, name string) *time.Location {
 	return z
 }
 
-func span(d time.Duration) *Span { s := Span(d); return &s }
+func spanOf(d time.Duration) *Span { s := Span(d); return &s }
 
 // daily returns what a clock shows once on each day of the year for which keep
 // says so; where it shows it twice, the first.
@@ -62,11 +62,11 @@ func yearlies(t *testing.T, start time.Time) []yearly {
 	sunday := func(d time.Time) bool { return d.Weekday() == time.Sunday }
 	night := func(l time.Time) bool { return l.Hour() >= 22 || l.Hour() < 4 }
 	return []yearly{
-		{name: "daily", spec: ScheduleSpec{Every: span(24 * time.Hour)}, due: every(start.Add(24*time.Hour), 24*time.Hour)},
-		{name: "odd", spec: ScheduleSpec{Every: span(37 * time.Hour), Start: &later, Jitter: span(5 * time.Hour)}, due: every(later, 37*time.Hour), spans: 5 * time.Hour},
-		{name: "night", spec: ScheduleSpec{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Jitter: span(20 * time.Minute)}, due: daily(berlin, 2, 30, nil), spans: 20 * time.Minute},
+		{name: "daily", spec: ScheduleSpec{Every: spanOf(24 * time.Hour)}, due: every(start.Add(24*time.Hour), 24*time.Hour)},
+		{name: "odd", spec: ScheduleSpec{Every: spanOf(37 * time.Hour), Start: &later, Jitter: spanOf(5 * time.Hour)}, due: every(later, 37*time.Hour), spans: 5 * time.Hour},
+		{name: "night", spec: ScheduleSpec{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Jitter: spanOf(20 * time.Minute)}, due: daily(berlin, 2, 30, nil), spans: 20 * time.Minute},
 		{name: "weekly", spec: ScheduleSpec{Cron: "15 1 * * sun", TimeZone: "America/New_York"}, due: daily(york, 1, 15, sunday)},
-		{name: "window", spec: ScheduleSpec{Cron: "@daily", TimeZone: "Europe/Berlin", Jitter: span(9 * time.Hour), Window: &Window{From: "22:00", To: "04:00"}},
+		{name: "window", spec: ScheduleSpec{Cron: "@daily", TimeZone: "Europe/Berlin", Jitter: spanOf(9 * time.Hour), Window: &Window{From: "22:00", To: "04:00"}},
 			due: daily(berlin, 0, 0, nil), zone: berlin, open: night, spans: 9 * time.Hour},
 		{name: "monthly", spec: ScheduleSpec{Cron: "0 12 1 * *", Window: &Window{Days: []string{"sat"}, From: "06:00", To: "07:30"}},
 			due:  daily(time.UTC, 12, 0, func(d time.Time) bool { return d.Day() == 1 }),

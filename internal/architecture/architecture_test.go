@@ -13,6 +13,7 @@ import (
 var rooms = map[string][]string{
 	"strongroom/internal/uid":      {},
 	"strongroom/internal/secret":   {},
+	"strongroom/internal/span":     {},
 	"strongroom/internal/strict":   {},
 	"strongroom/internal/attest":   {"strongroom/internal/secret"},
 	"strongroom/internal/ledger":   {"strongroom/internal/uid"},
@@ -24,7 +25,7 @@ var rooms = map[string][]string{
 	"strongroom/internal/metrics":  {"strongroom/rotate", "strongroom/store"},
 	"strongroom/internal/tlsconf":  {},
 	"strongroom/internal/access":   {"strongroom/internal/uid", "strongroom/internal/strict"},
-	"strongroom/internal/limits":   {"strongroom/internal/strict"},
+	"strongroom/internal/limits":   {"strongroom/internal/span", "strongroom/internal/strict"},
 	"strongroom/internal/audit":    {"strongroom/internal/uid"},
 	"strongroom/vaultkeys":         {"strongroom/vaultkeys", "strongroom/internal/uid", "strongroom/internal/secret"},
 	"strongroom/envelope":          {"strongroom/vaultkeys", "strongroom/internal/uid"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"strongroom/internal/span"
 	"strongroom/internal/strict"
 )
 
@@ -44,29 +45,7 @@ const (
 )
 
 // Span is a duration of whole seconds that is written like 1s or 24h.
-type Span time.Duration
-
-// UnmarshalText reads what time.ParseDuration does.
-func (s *Span) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
-	*s = Span(d)
-	return err
-}
-
-// MarshalText writes what UnmarshalText reads, without zero units.
-func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// String is the shortest text of the span in hours, minutes or seconds.
-func (s Span) String() string {
-	d := time.Duration(s)
-	switch {
-	case d%time.Hour == 0:
-		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
-	case d%time.Minute == 0:
-		return strconv.FormatInt(int64(d/time.Minute), 10) + "m"
-	}
-	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
-}
+type Span = span.Span
 
 // Window is so many within so long.
 type Window struct {

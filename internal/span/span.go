@@ -1,4 +1,5 @@
-package rotate
+// Package span is how durations are written in documents of the API.
+package span
 
 import (
 	"strconv"
@@ -30,16 +31,16 @@ func (s Span) String() string {
 	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
 }
 
-// or returns the span as a duration, or what counts when there is none.
-func (s *Span) or(fallback time.Duration) time.Duration {
+// Or returns the span as a duration, or what counts when there is none.
+func (s *Span) Or(fallback time.Duration) time.Duration {
 	if s == nil {
 		return fallback
 	}
 	return time.Duration(*s)
 }
 
-// whole reports whether a span is of whole seconds within bounds.
-func (s *Span) whole(least, most time.Duration) bool {
-	d := s.or(least)
+// Whole reports whether a span is of whole seconds within bounds.
+func (s *Span) Whole(least, most time.Duration) bool {
+	d := s.Or(least)
 	return d >= least && d <= most && d%time.Second == 0
 }
