@@ -58,19 +58,14 @@ make do with what the server and the client leave.`,
 	return cmd
 }
 
-func (c *cli) noise(ctx context.Context, o bench.Options, n bench.NoiseOptions) (err error) {
-	own, err := startOwnServer(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, own.stop()) }()
-	o.Server, o.Process, o.DataFile = own.client, own.pid(), own.dataFile
-	o.Progress = func(text string) { fmt.Fprintln(c.err, text) }
-	results, err := bench.RunNoise(ctx, o, n)
-	if err != nil {
-		return err
-	}
-	return c.show(results, noiseTable(results))
+func (c *cli) noise(ctx context.Context, o bench.Options, n bench.NoiseOptions) error {
+	return c.onOwnServer(ctx, o, func(o bench.Options) error {
+		results, err := bench.RunNoise(ctx, o, n)
+		if err != nil {
+			return err
+		}
+		return c.show(results, noiseTable(results))
+	})
 }
 
 // crowd makes noise in a process of its own, which yields to others as its nice

@@ -140,6 +140,18 @@ func (s *ownServer) startBare(b bench.Bare) (address string, process int, err er
 	return strings.TrimSpace(address), s.bare.Process.Pid, err
 }
 
+// onOwnServer measures a server of its own, on a folder that is removed afterwards.
+func (c *cli) onOwnServer(ctx context.Context, o bench.Options, measure func(bench.Options) error) (err error) {
+	own, err := startOwnServer(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.stop()) }()
+	o.Server, o.Process, o.DataFile = own.client, own.pid(), own.dataFile
+	o.Progress = func(text string) { fmt.Fprintln(c.err, text) }
+	return measure(o)
+}
+
 // stop ends the processes and removes a temporary home.
 func (s *ownServer) stop() error {
 	var errs []error

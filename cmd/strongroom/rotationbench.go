@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -40,19 +38,14 @@ server answers at most.`,
 	return cmd
 }
 
-func (c *cli) benchRotations(ctx context.Context, o bench.Options, r bench.RotateOptions) (err error) {
-	own, err := startOwnServer(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, own.stop()) }()
-	o.Server, o.Process, o.DataFile = own.client, own.pid(), own.dataFile
-	o.Progress = func(text string) { fmt.Fprintln(c.err, text) }
-	results, err := bench.RunRotate(ctx, o, r)
-	if err != nil {
-		return err
-	}
-	return c.show(results, rotationBenchTable(results))
+func (c *cli) benchRotations(ctx context.Context, o bench.Options, r bench.RotateOptions) error {
+	return c.onOwnServer(ctx, o, func(o bench.Options) error {
+		results, err := bench.RunRotate(ctx, o, r)
+		if err != nil {
+			return err
+		}
+		return c.show(results, rotationBenchTable(results))
+	})
 }
 
 func rotationBenchTable(results []bench.RotateResult) func() *table {
