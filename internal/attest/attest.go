@@ -16,9 +16,11 @@ package attest
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -111,7 +113,7 @@ func Open(text []byte, keys []string) (Verified, error) {
 	switch {
 	case errors.As(err, &unverified), errors.As(err, &invalid):
 		return Verified{}, ErrUnverified
-	case err != nil:
+	case err != nil, !canonical(n.Sigs):
 		return Verified{}, ErrMalformed
 	}
 	s, err := decode(n.Text)
@@ -119,6 +121,15 @@ func Open(text []byte, keys []string) (Verified, error) {
 		return Verified{}, err
 	}
 	return Verified{Kind: s.Kind, IssuedAt: s.IssuedAt, Signer: n.Sigs[0].Name, Document: s.Document}, nil
+}
+
+// canonical reports whether signatures are written in the one way that base64
+// has for them (RFC 4648, section 3.5): a statement has one text.
+func canonical(signatures []note.Signature) bool {
+	return !slices.ContainsFunc(signatures, func(s note.Signature) bool {
+		_, err := base64.StdEncoding.Strict().DecodeString(s.Base64)
+		return err != nil
+	})
 }
 
 func verifiers(keys []string) (note.Verifiers, error) {
